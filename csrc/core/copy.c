@@ -1,0 +1,217 @@
+/* copy.c: bytes from one endpoint's memory to another's.
+ *
+ * Both parties are marked ONCOPY by a transition, the bytes move without any lock (process_vm_readv/writev: no intermediate copy
+ * when the caller is a party, one bounce buffer when it is not), and a second transition lets the parties go. A party whose
+ * wait ends meanwhile stays put until then, because its buffer is in use.
+ *
+ * A pid that stands in shared memory is only believed if that process maps this very region: a scribbled pid can misdirect a copy to
+ * a member of the same VM, never to a stranger.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "handle.h"
+#include "kernel.h"
+
+/* ---- transitions ------------------------------------------------------------------------------------------------------ */
+
+static int find_party(struct k_txn *t, int32_t endpoint, int dead, uint32_t *index) {
+    if (endpoint == K_SELF || endpoint == k_me(t)->endpoint) {
+        *index = t->me;
+        return K_OK;
+    }
+    return k_find(t, endpoint, dead, index);
+}
+
+static int check_party(const struct k_txn *t, uint32_t index) {
+    const struct k_slot *s = k_slot_at(t->region, index);
+    if (index == t->me) return K_OK;
+    if (s->rts & K_RTS_ONCOPY) return K_BUSY;
+    return s->rts == K_RTS_RECEIVING || s->rts == (K_RTS_RECEIVING | K_RTS_REQUESTS) ? K_OK : K_PROCSTS;
+}
+
+static void hold_party(struct k_txn *t, uint32_t index) {
+    struct k_slot *s = k_slot_at(t->region, index);
+    if (index != t->me) k_set(t, &s->rts, s->rts | K_RTS_ONCOPY);
+}
+
+static int copy_begin(struct k_txn *t, int32_t src, int32_t dst, uint64_t bytes, uint32_t *si, uint32_t *di) {
+    struct k_slot *me = k_me(t);
+    int code = k_check_caller(t, K_VCOPY);
+    if (code == K_OK && bytes > t->region->limits.copy_len_max) code = K_RANGE;
+    if (code == K_OK) code = find_party(t, src, K_SRCDIED, si);
+    if (code == K_OK) code = find_party(t, dst, K_DSTDIED, di);
+    if (code == K_OK && *si == *di) code = K_ENDPOINT;
+    if (code == K_OK) code = check_party(t, *si);
+    if (code == K_OK) code = check_party(t, *di);
+    if (code != K_OK) return code;
+    me->copy_src_incarnation = k_slot_at(t->region, *si)->incarnation;
+    me->copy_dst_incarnation = k_slot_at(t->region, *di)->incarnation;
+    k_set(t, &me->copy_src, *si + 1);
+    k_set(t, &me->copy_dst, *di + 1);
+    hold_party(t, *si);
+    hold_party(t, *di);
+    return k_commit(t);
+}
+
+int k_step_copy_begin(struct k_region *region, uint32_t me, int32_t src, int32_t dst, uint64_t bytes, uint32_t *src_slot, uint32_t *dst_slot) {
+    struct k_txn t;
+    int code = k_enter(&t, region, me, K_FOREVER);
+    return code == K_OK ? k_leave_with(&t, copy_begin(&t, src, dst, bytes, src_slot, dst_slot)) : code;
+}
+
+static bool party_is_there(const struct k_txn *t, uint32_t party, uint32_t incarnation) {
+    const struct k_slot *p = k_slot_checked(t->region, party - 1);
+    return p && k_is_bound(p) && p->incarnation == incarnation;
+}
+
+static int copy_end(struct k_txn *t) {
+    struct k_slot *me = k_me(t);
+    if (!me->copy_src || !me->copy_dst) return K_BADVMID;
+    int code = !party_is_there(t, me->copy_src, me->copy_src_incarnation) ? K_SRCDIED
+        : !party_is_there(t, me->copy_dst, me->copy_dst_incarnation) ? K_DSTDIED : K_OK;
+    k_release_parties(t, me);
+    int committed = k_commit(t);
+    return committed == K_OK ? code : committed;
+}
+
+int k_step_copy_end(struct k_region *region, uint32_t me, struct k_wakes *wakes) {
+    struct k_txn t;
+    if (wakes) wakes->n = 0;
+    int code = k_enter(&t, region, me, K_FOREVER);
+    if (code != K_OK) return code;
+    code = copy_end(&t);
+    k_leave(&t, wakes);
+    return code;
+}
+
+/* ---- the bytes ---------------------------------------------------------------------------------------------------------- */
+
+static struct iovec piece_of(uint64_t address, uint64_t bytes) {
+    return (struct iovec){.iov_base = (void *)(uintptr_t)address, .iov_len = bytes};
+}
+
+/* ESRCH: the process is gone; a short copy met memory that is not there. */
+static int code_of(ssize_t moved, uint64_t bytes, int gone) {
+    if (moved >= 0) return (uint64_t)moved == bytes ? K_OK : K_FAULT;
+    return errno == ESRCH ? gone : errno == EPERM ? K_PERM : errno == ENOSYS ? K_NOSYS : errno == ENOMEM ? K_NOMEM : K_FAULT;
+}
+
+static int pull(int32_t pid, uint64_t from, uint64_t to, uint64_t bytes) {
+    struct iovec local = piece_of(to, bytes), remote = piece_of(from, bytes);
+    return code_of(process_vm_readv(pid, &local, 1, &remote, 1, 0), bytes, K_SRCDIED);
+}
+
+static int push(int32_t pid, uint64_t from, uint64_t to, uint64_t bytes) {
+    struct iovec local = piece_of(from, bytes), remote = piece_of(to, bytes);
+    return code_of(process_vm_writev(pid, &local, 1, &remote, 1, 0), bytes, K_DSTDIED);
+}
+
+/* The caller is neither party: Linux moves bytes to and from the caller only, so they pass through a buffer of one piece. */
+static int bounce(int32_t src_pid, uint64_t from, int32_t dst_pid, uint64_t to, uint64_t bytes, uint32_t chunk) {
+    void *buffer = malloc(chunk);
+    int code = buffer ? K_OK : K_NOMEM;
+    for (uint64_t done = 0; code == K_OK && done < bytes; done += chunk) {
+        uint64_t n = bytes - done < chunk ? bytes - done : chunk;
+        code = pull(src_pid, from + done, (uintptr_t)buffer, n);
+        if (code == K_OK) code = push(dst_pid, (uintptr_t)buffer, to + done, n);
+    }
+    free(buffer);
+    return code;
+}
+
+int k_copy_bytes(int32_t src_pid, uint64_t src_address, int32_t dst_pid, uint64_t dst_address, uint64_t bytes, uint32_t chunk) {
+    int32_t self = getpid();
+    if (bytes == 0) return K_OK;
+    if (!dst_pid || dst_pid == self) return pull(src_pid ? src_pid : self, src_address, dst_address, bytes);
+    if (!src_pid || src_pid == self) return push(dst_pid, src_address, dst_address, bytes);
+    return bounce(src_pid, src_address, dst_pid, dst_address, bytes, chunk ? chunk : 65536);
+}
+
+/* ---- who is believed --------------------------------------------------------------------------------------------------------- */
+
+/* Which file a mapping of ours is of: device and inode, as /proc/PID/maps prints them. */
+static bool line_names(const char *line, const char *needle) {
+    return strstr(line, needle) != NULL;
+}
+
+static FILE *open_maps(int32_t pid) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    return fopen(path, "re");
+}
+
+/* "fd:01 12345 " of the mapping that holds `address` in this process. */
+static bool own_mapping(const void *address, char *needle, size_t size) {
+    char line[512];
+    FILE *maps = open_maps(getpid());
+    bool found = false;
+    while (maps && !found && fgets(line, sizeof line, maps)) {
+        unsigned long from, to, inode;
+        char device[16];
+        if (sscanf(line, "%lx-%lx %*s %*s %15s %lu", &from, &to, device, &inode) != 4) continue;
+        found = (uintptr_t)address >= from && (uintptr_t)address < to;
+        if (found) snprintf(needle, size, " %s %lu ", device, inode);
+    }
+    if (maps) fclose(maps);
+    return found;
+}
+
+/* True also when its map cannot be read: then Linux refuses the copy itself. */
+static bool maps_region(const struct k_region *region, int32_t pid) {
+    char needle[64], line[512];
+    FILE *maps = open_maps(pid);
+    bool found = false;
+    if (!maps) return errno == EACCES || errno == EPERM;
+    if (own_mapping(region->base, needle, sizeof needle))
+        while (!found && fgets(line, sizeof line, maps)) found = line_names(line, needle);
+    found = found || ferror(maps);
+    fclose(maps);
+    return found;
+}
+
+/* The pid of a slot's owner, once it is known to be a member. K_BADPID: it is not. */
+static int believe(struct k_handle *h, uint32_t slot, int32_t *pid) {
+    const struct k_slot *s = k_slot_at(&h->region, slot);
+    uint64_t claim = (uint64_t)s->incarnation << 32 | (uint32_t)s->pid;
+    *pid = (int32_t)(uint32_t)claim;
+    if (slot == h->slot) *pid = h->pid;
+    if (*pid == h->pid || (h->members && h->members[slot] == claim)) return K_OK;
+    if (*pid <= 0 || !maps_region(&h->region, *pid)) return K_BADPID;
+    if (h->members) h->members[slot] = claim;
+    return K_OK;
+}
+
+static int copy_held(struct k_handle *h, struct k_copy *c, k_copy_fallback *fallback, void *context) {
+    int code = believe(h, c->src_slot, &c->src_pid);
+    if (code == K_OK) code = believe(h, c->dst_slot, &c->dst_pid);
+    if (code != K_OK) return code;
+    code = k_copy_bytes(c->src_pid, c->src_address, c->dst_pid, c->dst_address, c->bytes, h->region.limits.copy_buf);
+    return (code == K_PERM || code == K_NOSYS) && fallback ? fallback(context, c) : code;
+}
+
+static int copy(struct k_handle *h, int32_t src, int32_t dst, struct k_copy *c, k_copy_fallback *fallback, void *context) {
+    int code = k_step_copy_begin(&h->region, h->slot, src, dst, c->bytes, &c->src_slot, &c->dst_slot);
+    if (code != K_OK) return code;
+    code = copy_held(h, c, fallback, context);
+    int ended = k_step_copy_end(&h->region, h->slot, NULL);
+    if (code == K_OK && ended == K_OK) k_slot_at(&h->region, h->slot)->copied_local++;
+    return code == K_OK || ended == K_SRCDIED || ended == K_DSTDIED ? ended : code;
+}
+
+int k_copy(struct k_handle *h, int32_t src, uint64_t src_address, int32_t dst, uint64_t dst_address, uint64_t bytes, k_copy_fallback *fallback, void *context) {
+    struct k_copy c = {.src_address = src_address, .dst_address = dst_address, .bytes = bytes};
+    if (!h->privileged) return K_PERM;
+    int code = k_handle_claim(h);
+    if (code != K_OK) return code;
+    code = copy(h, src, dst, &c, fallback, context);
+    k_handle_release(h);
+    return code;
+}

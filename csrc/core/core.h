@@ -1,0 +1,195 @@
+/* core.h: the kernel core's table of contents.
+ *
+ * Three levels, each built on the one before:
+ *
+ *   region    a VM in shared memory: sizes, format, attach, range-checked access        region.c
+ *   kernel    transitions: one operation under the VM's lock, never sleeping            ipc.c notify.c bind.c copy.c priv.c
+ *   handle    one endpoint as its owner uses it: blocks, spins, times out               handle.c
+ *
+ * Lock order: the VM lock is the only lock. A transition returns K_OK or a negative code when it is DONE, K_BLOCKED when the
+ * caller now waits in its slot. Nothing on the path of a message allocates or logs,
+ * and no index, length or link that was read from shared memory is used unchecked.
+ */
+#ifndef DRVS_CORE_H
+#define DRVS_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codes.h"
+#include "layout.h"
+
+/* ---- region ------------------------------------------------------------------------------------------------- */
+
+struct k_limits {
+    uint32_t vmid, node, nr_procs, nr_tasks, nr_sysprocs, notes, copy_len_max, copy_buf, owner_uid;
+    char name[K_NAME_BYTES];
+};
+
+struct k_region { /* private to a process: geometry is copied at attach, so that later damage cannot move it */
+    uint8_t *base;
+    size_t bytes;
+    struct k_limits limits;
+    uint32_t members;    /* nr_tasks + nr_procs: slots that can be bound */
+    uint32_t slots;      /* members + K_KERNEL_SLOTS */
+    uint32_t map_words;  /* 64-bit words in a bitmap over the system slots */
+    uint32_t buckets;    /* a power of two */
+    uint32_t gen_size;   /* of the endpoint arithmetic */
+    size_t slots_at, pending_at, privs_at, priv_bytes, notes_at, buckets_at;
+};
+
+/* Bytes a region with these limits takes; 0 if a limit is out of range. */
+size_t k_region_bytes(const struct k_limits *limits);
+/* Write an empty VM into `bytes` zeroed bytes at `base`. K_OK, K_RANGE. */
+int k_region_format(void *base, size_t bytes, const struct k_limits *limits);
+/* Fill `region` from a formatted mapping; NULL, or the reason why it is refused. */
+const char *k_region_attach(struct k_region *region, void *base, size_t bytes);
+
+/* Endpoint arithmetic (guide 1.6). decode: false if no slot of this VM can have that endpoint. */
+int32_t k_endpoint_encode(const struct k_region *region, uint32_t slot, uint32_t generation);
+bool k_endpoint_decode(const struct k_region *region, int32_t endpoint, uint32_t *slot);
+
+/* ---- one call ----------------------------------------------------------------------------------------------- */
+
+enum k_call_flags { K_CALL_NOWAIT = 1, K_CALL_TRACE = 2 };
+
+struct k_call {
+    /* in */
+    uint32_t op;                /* enum k_op */
+    int32_t peer;               /* destination or source endpoint */
+    uint32_t flags;
+    uint32_t answers;           /* reply, send: the call number answered; 0: whichever the peer waits for */
+    uint32_t value;             /* notify: argument; 0 needs no record between system slots */
+    int32_t as_p_nr;            /* notify: on behalf of this process number; INT32_MIN: of the caller */
+    uint64_t now_ns;            /* notify: CLOCK_REALTIME, the timestamp carried */
+    struct k_message *message;  /* sent, and overwritten by what is received */
+    uint8_t trace[16];          /* W3C trace id sent (K_CALL_TRACE) and received (K_IN_TRACE) */
+    /* out */
+    uint32_t in_flags;          /* enum k_in */
+    uint32_t in_call;           /* request received: its call number, for the answer */
+    uint32_t seq;               /* K_BLOCKED: sleep until the slot's seq is no longer this */
+    int reply_code;             /* reply-and-receive: how the answer went */
+    bool answered;              /* what was sent ended its receiver's wait for an answer */
+    /* the handle's own */
+    bool started, replies, ended;
+};
+
+/* ---- kernel: transitions by whoever holds a slot (member or kernel slot) -------------------------------------- */
+
+struct k_wakes { uint32_t n, slot[K_WAKES_MAX]; }; /* who became runnable, for a test that steps by itself */
+
+/* One IPC operation by slot `me` (send, receive, notify, sendrec, rcvrqst, reply, relay): takes the lock without limit, runs
+ * the transition, lets go, wakes. If `wakes` is given the futex wakes are left out and the slots reported instead. */
+int k_step(struct k_region *region, uint32_t me, struct k_call *call, struct k_wakes *wakes);
+/* Give up a blocked call: K_OK if it was still blocked and now ends with `verdict`, K_BLOCKED if a copy holds the caller's
+ * buffers (the verdict stands, sleep until the copy ends), K_AGAIN if it had already ended. */
+int k_step_cancel(struct k_region *region, uint32_t me, uint32_t seq, int verdict, struct k_wakes *wakes);
+/* Read how a call that had blocked ended (seq has moved): its code; fills call->message, in_flags, in_call, trace. */
+int k_step_finish(struct k_region *region, uint32_t me, struct k_call *call);
+/* Begin a copy between two endpoints (K_SELF allowed); slots of the parties out. End it: K_OK, or K_SRCDIED/K_DSTDIED when a
+ * party was unbound meanwhile. */
+int k_step_copy_begin(struct k_region *region, uint32_t me, int32_t src, int32_t dst, uint64_t bytes, uint32_t *src_slot, uint32_t *dst_slot);
+int k_step_copy_end(struct k_region *region, uint32_t me, struct k_wakes *wakes);
+
+/* ---- kernel: management, by noded or a test. `me` is a kernel slot; lock_ms bounds the wait for the lock (K_TIMEDOUT) ----- */
+
+enum k_bind_kind { K_BIND_LOCAL, K_BIND_REMOTE, K_BIND_BACKUP };
+
+struct k_bind {
+    uint32_t slot;          /* p_nr + nr_tasks */
+    uint32_t kind;          /* enum k_bind_kind */
+    int32_t pid, tid, node;
+    int32_t want_endpoint;  /* remote, backup: the endpoint to take over; local: 0 */
+    char name[K_NAME_BYTES];
+    int32_t endpoint;       /* out */
+    uint32_t incarnation;   /* out */
+};
+
+int k_step_bind(struct k_region *region, uint32_t me, struct k_bind *bind, int lock_ms);
+/* Unbind, one bounded step a lock hold: the slot's owner leaves its blocked call with `verdict`, everyone who waits on it gets
+ * DSTDIED/SRCDIED. K_MORE until K_OK; K_ONCOPY while another process copies from or to it and `force` is not set
+ * (a dead one is forced). k_unbind runs all the steps. incarnation 0: whoever is there. */
+int k_step_unbind(struct k_region *region, uint32_t me, uint32_t slot, uint32_t incarnation, int verdict, bool force, int lock_ms, struct k_wakes *wakes);
+int k_unbind(struct k_region *region, uint32_t me, uint32_t slot, uint32_t incarnation, int verdict, bool force, int lock_ms);
+/* Abort the receive of `endpoint` with WOKENUP, or remember it for its next one. */
+int k_step_wakeup(struct k_region *region, uint32_t me, int32_t endpoint, int lock_ms, struct k_wakes *wakes);
+/* The VM is over (K_VM_ENDED, K_VM_CORRUPT): everyone wakes with VMNOTRUN or BADVMID. Needs no lock. */
+void k_vm_end(struct k_region *region, uint32_t state);
+/* Pay the wake-ups a slot still owes (whoever buries a process, and noded for its own kernel slot after a restart). */
+void k_pay_debts(struct k_region *region, uint32_t slot);
+
+struct k_priv_view { /* privileges by value; maps point to map_words words each, of the caller */
+    uint32_t id; int32_t warn, level; uint32_t traps; uint64_t calls, alarm; uint64_t *ipc_from, *ipc_to;
+};
+int k_step_getpriv(struct k_region *region, uint32_t me, uint32_t slot, struct k_priv_view *view, int lock_ms);
+int k_step_setpriv(struct k_region *region, uint32_t me, uint32_t slot, uint32_t incarnation, const struct k_priv_view *view, int lock_ms);
+
+/* A consistent copy of one slot, and the names in it. */
+int k_step_snapshot(struct k_region *region, uint32_t me, uint32_t slot, struct k_slot *copy, int lock_ms);
+
+/* Who holds the lock now: its tid or 0, and the acquisition count. */
+struct k_holder { uint32_t tid, epoch; bool died; };
+struct k_holder k_lock_holder(const struct k_region *region);
+/* Take the lock away from a word that names no holder (noded, after it has looked): recovery runs as for a dead one. */
+int k_lock_break(struct k_region *region, uint32_t me, uint32_t seen_tid);
+
+/* Check every invariant under the lock; calls `report` for each that does not hold and returns how many, or a code < 0. */
+int k_audit(struct k_region *region, uint32_t me, void (*report)(void *context, const char *text), void *context, int lock_ms);
+
+/* ---- handle: an endpoint as its owner uses it ------------------------------------------------------------------ */
+
+struct k_handle {
+    struct k_region region;
+    uint32_t slot, incarnation;
+    int32_t endpoint, pid;
+    uint32_t fork_epoch;       /* a forked child is not the owner */
+    _Atomic uint32_t busy;     /* a call is in a transition or asleep: a second one gets NOTREADY */
+    uint32_t spin_ns;          /* budget of the CPU-aware spin; 0: sleep at once */
+    bool privileged;           /* euid 0 or the node's owner, at open */
+    bool cancel_owed;          /* a timed call ended while the lock was stuck: its place in the tables is still to be left */
+    uint32_t cancel_seq;
+    uint32_t *accepted;        /* by slot: number of the call last accepted from it and not yet answered */
+    uint64_t *members;         /* by slot: incarnation << 32 | pid known to map this region */
+    uint32_t spins, sleeps;    /* statistics */
+};
+
+/* `base` stays mapped until k_handle_close, which does not unmap it. */
+int k_handle_open(struct k_handle *handle, const struct k_region *region, uint32_t slot, uint32_t incarnation, int32_t endpoint, uint32_t spin_ns);
+void k_handle_close(struct k_handle *handle);
+
+#define K_FOREVER INT64_MAX /* deadlines are CLOCK_MONOTONIC nanoseconds */
+
+/* A call in phases, for callers that hold a lock of their own (the GIL) and must not sleep with it:
+ *
+ *   k_call_start    at most about a microsecond. A code when done, K_BLOCKED when it waits, K_CONTENDED when the VM lock was
+ *                   not free (nothing done: go on with k_call_wait, which starts it).
+ *   k_call_spin     spin up to `ns` if the peer runs on another CPU: a code when done, K_BLOCKED otherwise.
+ *   k_call_wait     spin out the budget, then sleep until done, deadline (TIMEDOUT) or signal (K_RESTARTSYS: still blocked;
+ *                   call it again, or k_call_cancel).
+ *   k_call_cancel   leave a blocked call with `verdict`; if it had ended meanwhile, its own result is returned instead.
+ *
+ * k_call is all of them: K_RESTARTSYS cancels. A handle is `busy` from start to the final code. */
+int k_call_start(struct k_handle *handle, struct k_call *call);
+int k_call_spin(struct k_handle *handle, struct k_call *call, uint64_t ns);
+int k_call_wait(struct k_handle *handle, struct k_call *call, int64_t deadline_ns);
+int k_call_cancel(struct k_handle *handle, struct k_call *call, int verdict);
+int k_call(struct k_handle *handle, struct k_call *call, int64_t deadline_ns);
+/* Answer `call->peer`, then receive from ANY, in one lock hold. The start phase; go on as for any call. If the answer fails, the
+ * receive goes on all the same and call->reply_code tells. */
+int k_call_start_reply_receive(struct k_handle *handle, struct k_call *call);
+/* From another thread of the same process: end the blocked call of this handle with K_INTR. */
+int k_handle_interrupt(struct k_handle *handle);
+
+/* One copy between two host processes that the kernel of Linux refused to the caller (Yama, another user): noded may do it. */
+struct k_copy { uint32_t src_slot, dst_slot; int32_t src_pid, dst_pid; uint64_t src_address, dst_address, bytes; };
+typedef int k_copy_fallback(void *context, const struct k_copy *copy);
+/* Copy bytes between the address spaces of two endpoints, both held ONCOPY meanwhile. Blocks only for the copying. Returns
+ * K_OK, K_PERM, K_FAULT or the codes of the guide (3.1.6). `fallback` may be NULL. */
+int k_copy(struct k_handle *handle, int32_t src, uint64_t src_address, int32_t dst, uint64_t dst_address, uint64_t bytes, k_copy_fallback *fallback, void *context);
+/* The bytes alone, between two host processes (0: the caller), in pieces of `chunk`: K_OK, K_PERM, K_FAULT, K_SRCDIED, K_DSTDIED. */
+int k_copy_bytes(int32_t src_pid, uint64_t src_address, int32_t dst_pid, uint64_t dst_address, uint64_t bytes, uint32_t chunk);
+
+int64_t k_now_ns(void); /* CLOCK_MONOTONIC */
+
+#endif

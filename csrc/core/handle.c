@@ -1,0 +1,328 @@
+/* handle.c: how an endpoint's owner makes a call: start, spin, sleep, time out.
+ *
+ * The wait itself is "try, then wait in a loop, and look again": the slot's seq tells whether the call has ended, never a wake-up
+ * alone. A waiter first spins if the slot it waits for last ran on another CPU (waking an idle CPU costs far more than
+ * the answer takes), then sets `waiting`, looks once more and sleeps on seq. It sleeps a second at most, so that a VM that ends,
+ * or a wake-up lost by a damaged region, is noticed.
+ */
+#define _GNU_SOURCE
+#include "handle.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/rseq.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fork.h"
+#include "kernel.h"
+
+enum { SLEEP_MAX_NS = 1000000000, CANCEL_LOCK_NS = 100 * 1000000, SPIN_LOOK = 16, NOWAIT_LOCK_NS = 10 * 1000000 };
+
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
+/* The CPU this thread runs on, + 1. rseq keeps it in memory; without it vdso's getcpu does. */
+static inline uint32_t this_cpu(void) {
+    if (&__rseq_size && __rseq_size) {
+        const struct rseq *area = (const struct rseq *)(const void *)((const char *)__builtin_thread_pointer() + __rseq_offset);
+        return *(const volatile uint32_t *)&area->cpu_id + 1;
+    }
+    return (uint32_t)sched_getcpu() + 1;
+}
+
+static inline struct k_slot *own_slot(const struct k_handle *h) {
+    return k_slot_at(&h->region, h->slot);
+}
+
+/* ---- open, close ---------------------------------------------------------------------------------------------------------- */
+
+/* Lazily backed memory, one entry a slot: untouched entries cost nothing. */
+static void *table(const struct k_region *region, size_t entry) {
+    void *at = mmap(NULL, region->members * entry, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+int k_handle_open(struct k_handle *h, const struct k_region *region, uint32_t slot, uint32_t incarnation, int32_t endpoint, uint32_t spin_ns) {
+    if (slot >= region->members) return K_RANGE;
+    uid_t euid = geteuid();
+    *h = (struct k_handle){
+        .region = *region, .slot = slot, .incarnation = incarnation, .endpoint = endpoint, .pid = getpid(),
+        .fork_epoch = k_fork_epoch(), .spin_ns = spin_ns, .privileged = euid == 0 || euid == region->limits.owner_uid,
+    };
+    return K_OK;
+}
+
+void k_handle_close(struct k_handle *h) {
+    if (h->accepted) munmap(h->accepted, h->region.members * sizeof *h->accepted);
+    if (h->members) munmap(h->members, h->region.members * sizeof *h->members);
+    h->accepted = NULL;
+    h->members = NULL;
+}
+
+/* ---- one call at a time ------------------------------------------------------------------------------------------------------ */
+
+static int check_owner(const struct k_handle *h) {
+    const struct k_slot *s = own_slot(h);
+    if (h->fork_epoch != k_fork_epoch()) return K_NOTBIND;
+    int code = k_vm_code(&h->region);
+    if (code != K_OK) return code;
+    if (s->incarnation != h->incarnation || s->rts & (K_RTS_FREE | K_RTS_CLOSING)) return K_NOTBIND;
+    return s->pid == h->pid ? K_OK : K_BADPID;
+}
+
+static int pay_cancel(struct k_handle *h, int64_t deadline_ns) {
+    struct k_txn t;
+    int code = k_enter(&t, (struct k_region *)&h->region, h->slot, deadline_ns);
+    if (code != K_OK) return code == K_CONTENDED || code == K_TIMEDOUT ? K_NOTREADY : code;
+    code = k_cancel_locked(&t, h->cancel_seq, K_TIMEDOUT);
+    k_leave(&t, NULL);
+    if (code == K_BLOCKED) return K_NOTREADY; /* a copy still uses its memory */
+    h->cancel_owed = false;
+    return code == K_AGAIN ? K_OK : code;
+}
+
+int k_handle_claim(struct k_handle *h) {
+    int code = check_owner(h);
+    if (code != K_OK) return code;
+    if (atomic_exchange_explicit(&h->busy, 1, memory_order_acquire)) return K_NOTREADY;
+    if (!h->cancel_owed) return K_OK;
+    code = pay_cancel(h, k_now_ns() + CANCEL_LOCK_NS);
+    if (code != K_OK) k_handle_release(h);
+    return code;
+}
+
+void k_handle_release(struct k_handle *h) {
+    atomic_store_explicit(&h->busy, 0, memory_order_release);
+}
+
+/* ---- which call a reply answers ---------------------------------------------------------------------------------------------- */
+
+static void note_request(struct k_handle *h, const struct k_call *call) {
+    uint32_t slot = own_slot(h)->last_peer; /* who sent it */
+    if (slot >= h->region.members) return;
+    if (!h->accepted && !(h->accepted = table(&h->region, sizeof *h->accepted))) return;
+    h->accepted[slot] = call->in_call;
+}
+
+/* The caller did not say: the last request accepted from there. After an exec nobody knows, and 0 lets it pass. */
+static void fill_answers(const struct k_handle *h, struct k_call *call, int32_t client) {
+    uint32_t slot;
+    if (call->answers || !h->accepted || !k_endpoint_decode(&h->region, client, &slot)) return;
+    call->answers = h->accepted[slot];
+}
+
+static void forget_request(struct k_handle *h, int32_t client) {
+    uint32_t slot;
+    if (h->accepted && k_endpoint_decode(&h->region, client, &slot)) h->accepted[slot] = 0;
+}
+
+/* ---- start ------------------------------------------------------------------------------------------------------------------------ */
+
+/* Pending notifications are dated by who takes them. */
+static void date_notification(struct k_message *m) {
+    int64_t seconds;
+    struct timespec now;
+    memcpy(&seconds, m->payload + 8, sizeof seconds);
+    if (seconds) return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t when[2] = {now.tv_sec, now.tv_nsec};
+    memcpy(m->payload + 8, when, sizeof when);
+}
+
+/* The call is over: bookkeeping of what was received and answered, and the handle is free again. */
+static int end_call(struct k_handle *h, struct k_call *call, int code) {
+    if (code == K_OK) {
+        if (call->in_flags & K_IN_REQUEST) note_request(h, call);
+        else if (call->in_flags & K_IN_NOTIFY) date_notification(call->message);
+        if (call->answered) forget_request(h, call->op == K_RELAY ? call->message->source : call->peer);
+    }
+    call->ended = true;
+    k_handle_release(h);
+    return code;
+}
+
+static int start_locked(struct k_handle *h, struct k_call *call, int64_t deadline_ns, bool interruptible) {
+    struct k_txn t;
+    t.region = &h->region, t.me = h->slot;
+    t.pairs = t.wakes = t.woken = 0;
+    t.damaged = false;
+    int code = k_lock(&h->region, deadline_ns, interruptible);
+    if (code != K_OK) return code;
+    if (call->replies) {
+        uint32_t op = call->op;
+        call->op = K_REPLY;
+        call->reply_code = k_operate(&t, call);
+        if (call->reply_code == K_OK) forget_request(h, call->peer);
+        t.damaged = false;
+        t.pairs = 0;
+        call->op = op, call->peer = K_ANY, call->answers = 0, call->in_flags = 0, call->in_call = 0;
+        call->flags &= ~(uint32_t)K_CALL_TRACE;
+        call->replies = call->answered = false;
+    }
+    code = k_operate(&t, call);
+    k_leave(&t, NULL);
+    call->started = true;
+    return code;
+}
+
+static int start(struct k_handle *h, struct k_call *call, int64_t deadline_ns, bool interruptible) {
+    uint32_t cpu = this_cpu();
+    struct k_slot *s = own_slot(h);
+    if (atomic_load_explicit(&s->cpu, memory_order_relaxed) != cpu) atomic_store_explicit(&s->cpu, cpu, memory_order_relaxed);
+    return start_locked(h, call, deadline_ns, interruptible);
+}
+
+int k_call_start(struct k_handle *h, struct k_call *call) {
+    int code = k_handle_claim(h);
+    call->in_flags = call->in_call = 0;
+    call->started = call->ended = call->answered = false;
+    if (code != K_OK) return code;
+    if (call->replies || call->op == K_REPLY || call->op == K_SEND || call->op == K_SENDREC) fill_answers(h, call, call->peer);
+    else if (call->op == K_RELAY) fill_answers(h, call, call->message->source);
+    code = start(h, call, K_LOCK_TRY, false);
+    return code == K_BLOCKED || code == K_CONTENDED ? code : end_call(h, call, code);
+}
+
+int k_call_start_reply_receive(struct k_handle *h, struct k_call *call) {
+    call->op = K_RECEIVE;
+    call->replies = true;
+    call->reply_code = K_OK;
+    return k_call_start(h, call);
+}
+
+/* ---- wait --------------------------------------------------------------------------------------------------------------------------- */
+
+/* The call has ended, or the VM under it. */
+static bool over(const struct k_handle *h, const struct k_call *call, int *code) {
+    const struct k_slot *s = own_slot(h);
+    if (atomic_load_explicit(&s->seq, memory_order_acquire) == call->seq) return false;
+    *code = k_vm_code(&h->region);
+    return true;
+}
+
+/* seq moved: read the outcome. A seq that moved although the slot still waits was scribbled on: go on waiting for the next. */
+static int outcome(struct k_handle *h, struct k_call *call, int vm_code) {
+    struct k_slot *s = own_slot(h);
+    if (vm_code != K_OK) return end_call(h, call, vm_code);
+    if (s->incarnation != h->incarnation) return end_call(h, call, K_SHUTDOWN); /* unbound by another, and bound anew */
+    if (*(volatile uint32_t *)&s->rts & (K_RTS_SENDING | K_RTS_RECEIVING | K_RTS_ONCOPY)) {
+        call->seq = atomic_load(&s->seq);
+        return K_BLOCKED;
+    }
+    return end_call(h, call, k_step_finish(&h->region, h->slot, call));
+}
+
+/* Spinning pays only if the other side runs on another CPU, where it can answer meanwhile. */
+static bool worth_spinning(const struct k_handle *h) {
+    uint32_t peer = own_slot(h)->last_peer;
+    if (peer >= h->region.members) return false;
+    uint32_t cpu = atomic_load_explicit(&k_slot_at(&h->region, peer)->cpu, memory_order_relaxed);
+    return cpu != 0 && cpu != this_cpu();
+}
+
+int k_call_spin(struct k_handle *h, struct k_call *call, uint64_t ns) {
+    int code;
+    if (over(h, call, &code)) return outcome(h, call, code);
+    if (!h->spin_ns || !worth_spinning(h)) return K_BLOCKED;
+    for (int64_t until = 0;;) {
+        for (int i = 0; i < SPIN_LOOK; i++) {
+            if (over(h, call, &code)) return outcome(h, call, code);
+            k_pause();
+        }
+        int64_t now = k_now_ns();
+        if (!until) until = now + (int64_t)(ns < h->spin_ns ? ns : h->spin_ns);
+        if (now >= until) return K_BLOCKED;
+    }
+}
+
+/* One sleep: 0, or an errno. Set the flag, look again, sleep: the waker stores seq, then reads the flag. */
+static int sleep_once(struct k_slot *s, uint32_t seq, int64_t timeout_ns) {
+    int error = 0;
+    atomic_store(&s->waiting, 1);
+    if (atomic_load(&s->seq) == seq) error = k_futex_wait(&s->seq, seq, timeout_ns);
+    atomic_store_explicit(&s->waiting, 0, memory_order_relaxed);
+    return error;
+}
+
+static int64_t time_left(int64_t deadline_ns) {
+    if (deadline_ns == K_FOREVER) return SLEEP_MAX_NS;
+    int64_t left = deadline_ns - k_now_ns();
+    return left < SLEEP_MAX_NS ? left : SLEEP_MAX_NS;
+}
+
+/* Leave the tables by the deadline, come what may: with the lock stuck the place stays taken until the handle's next call. */
+static int time_out(struct k_handle *h, struct k_call *call, int verdict) {
+    struct k_txn t;
+    int code = k_enter(&t, &h->region, h->slot, k_now_ns() + CANCEL_LOCK_NS);
+    if (code == K_OK) {
+        code = k_cancel_locked(&t, call->seq, verdict);
+        k_leave(&t, NULL);
+        if (code == K_OK) return end_call(h, call, verdict);
+        if (code == K_BLOCKED) return K_BLOCKED;
+        int vm_code;
+        if (code == K_AGAIN && over(h, call, &vm_code)) return outcome(h, call, vm_code);
+    }
+    if (code != K_TIMEDOUT) return end_call(h, call, code == K_AGAIN ? K_NOTBIND : code);
+    h->cancel_owed = true;
+    h->cancel_seq = call->seq;
+    return end_call(h, call, verdict);
+}
+
+static int wait_started(struct k_handle *h, struct k_call *call, int64_t deadline_ns) {
+    int code, verdict = K_TIMEDOUT;
+    for (;;) {
+        if (over(h, call, &code)) {
+            code = outcome(h, call, code);
+            if (code != K_BLOCKED) return code;
+        }
+        int64_t left = time_left(deadline_ns);
+        if (left <= 0) {
+            code = time_out(h, call, verdict);
+            if (code != K_BLOCKED) return code;
+            deadline_ns = K_FOREVER; /* the verdict stands: only the end of the copy is awaited */
+            continue;
+        }
+        h->sleeps++;
+        if (sleep_once(own_slot(h), call->seq, left) == EINTR) return K_RESTARTSYS;
+        if ((code = k_vm_code(&h->region)) != K_OK) return end_call(h, call, code);
+    }
+}
+
+int k_call_wait(struct k_handle *h, struct k_call *call, int64_t deadline_ns) {
+    int code = K_BLOCKED;
+    if (!call->started) {
+        bool nowait = call->flags & K_CALL_NOWAIT;
+        code = start(h, call, nowait ? k_now_ns() + NOWAIT_LOCK_NS : deadline_ns, true);
+        if (code == K_RESTARTSYS) return code;
+        if (code == K_TIMEDOUT && nowait) code = K_AGAIN;
+        if (code != K_BLOCKED) return end_call(h, call, code);
+    }
+    code = k_call_spin(h, call, h->spin_ns);
+    return code == K_BLOCKED ? wait_started(h, call, deadline_ns) : code;
+}
+
+int k_call_cancel(struct k_handle *h, struct k_call *call, int verdict) {
+    if (!call->started) return end_call(h, call, verdict);
+    int code = time_out(h, call, verdict);
+    while (!call->ended) code = wait_started(h, call, K_FOREVER);
+    return code;
+}
+
+int k_call(struct k_handle *h, struct k_call *call, int64_t deadline_ns) {
+    int code = k_call_start(h, call);
+    if (code == K_BLOCKED || code == K_CONTENDED) code = k_call_wait(h, call, deadline_ns);
+    return code == K_RESTARTSYS && !call->ended ? k_call_cancel(h, call, K_RESTARTSYS) : code;
+}
+
+int k_handle_interrupt(struct k_handle *h) {
+    struct k_txn t;
+    if (!atomic_load(&h->busy) || h->fork_epoch != k_fork_epoch()) return K_AGAIN;
+    int code = k_enter(&t, &h->region, h->slot, k_now_ns() + CANCEL_LOCK_NS);
+    if (code != K_OK) return code;
+    code = k_cancel_locked(&t, atomic_load(&own_slot(h)->seq), K_INTR);
+    k_leave(&t, NULL);
+    return code;
+}

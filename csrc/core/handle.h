@@ -1,0 +1,12 @@
+/* handle.h: claiming a handle for one call at a time. */
+#ifndef DRVS_HANDLE_H
+#define DRVS_HANDLE_H
+
+#include "core.h"
+
+/* K_OK: the caller alone uses the handle until it releases it. K_NOTBIND in a forked child or after an unbind, K_NOTREADY while
+ * another call is under way, K_BADPID when the slot names another process. Finishes a cancellation that is still owed. */
+int k_handle_claim(struct k_handle *handle);
+void k_handle_release(struct k_handle *handle);
+
+#endif

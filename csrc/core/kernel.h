@@ -1,0 +1,90 @@
+/* kernel.h: what the transitions share: predicates over slots, the checks before an operation, ending a wait. */
+#ifndef DRVS_KERNEL_H
+#define DRVS_KERNEL_H
+
+#include <string.h>
+
+#include "queue.h"
+
+/* ---- predicates ------------------------------------------------------------------------------------------------- */
+
+/* Blocked in a receive and in nothing else; a copy of its memory may be under way. */
+static inline bool k_receives(const struct k_slot *s) {
+    return (s->rts & ~(uint32_t)(K_RTS_ONCOPY | K_RTS_REQUESTS)) == K_RTS_RECEIVING;
+}
+
+/* In the second half of a sendrec: it has been received, and waits for the answer. */
+static inline bool k_awaits_reply(const struct k_slot *s) {
+    return k_receives(s) && s->call != 0;
+}
+
+/* `source` may deliver to `s` now. A caller that awaits a reply takes only what answers that very call. */
+static inline bool k_will_receive(const struct k_slot *s, int32_t source, bool request, uint32_t answers) {
+    if (!k_receives(s) || (s->getfrom != K_ANY && s->getfrom != source)) return false;
+    if (s->rts & K_RTS_REQUESTS) return request;
+    return s->call == 0 || answers == 0 || answers == s->call;
+}
+
+static inline bool k_will_receive_notify(const struct k_slot *s, int32_t source) {
+    return k_receives(s) && s->call == 0 && !(s->rts & K_RTS_REQUESTS) && (s->getfrom == K_ANY || s->getfrom == source);
+}
+
+static inline bool k_is_bound(const struct k_slot *s) {
+    return !(s->rts & (K_RTS_FREE | K_RTS_CLOSING));
+}
+
+/* ---- checks before an operation --------------------------------------------------------------------------------- */
+
+static inline int k_vm_code(const struct k_region *region) {
+    uint32_t state = atomic_load_explicit(&k_header(region)->state, memory_order_relaxed);
+    return state == K_VM_RUNNING ? K_OK : state == K_VM_ENDED ? K_VMNOTRUN : K_BADVMID;
+}
+
+/* The VM runs, the caller's slot is its own and idle, and it may make call number `op`. */
+int k_check_caller(const struct k_txn *t, uint32_t op);
+
+/* The slot that `endpoint` names now. K_ENDPOINT: no endpoint of another slot; `dead` (K_DSTDIED, K_SRCDIED): its owner is gone;
+ * K_NOPROXY: on a node without a proxy. */
+int k_find(struct k_txn *t, int32_t endpoint, int dead, uint32_t *index);
+
+/* Privileges of both sides let `from` send to `to` (CALLDENIED otherwise). */
+bool k_may_send(const struct k_region *region, uint32_t from, uint32_t to);
+
+/* ---- ending a wait ------------------------------------------------------------------------------------------------ */
+
+static inline uint32_t k_verdict(int code, uint32_t in_flags) {
+    return in_flags << 16 | (uint32_t)-code;
+}
+
+/* Plan the end of a blocked slot's wait: runnable, unless a copy still needs its memory (then copy_end wakes it). The caller has
+ * planned its way out of queues. The verdict is planned with the rest, though nobody else reads
+ * it: a spinning owner polls that line, and all words on it should change in one go. */
+static inline void k_end_wait(struct k_txn *t, struct k_slot *s, uint32_t index, int code, uint32_t in_flags) {
+    uint32_t rts = s->rts & ~(uint32_t)(K_RTS_SENDING | K_RTS_RECEIVING | K_RTS_REQUESTS);
+    k_set(t, &s->verdict, k_verdict(code, in_flags));
+    k_set(t, &s->rts, rts);
+    if (rts == 0) k_wake(t, index);
+}
+
+/* Plan a blocked slot's way out of the list it is in. False: it is in none that makes sense. */
+bool k_leave_list(struct k_txn *t, struct k_slot *s, uint32_t index);
+
+/* Notifications (notify.c). */
+int k_notify(struct k_txn *t, struct k_call *call);
+bool k_take_notification(struct k_txn *t, int32_t source, struct k_call *call);
+bool k_drop_incoming(struct k_txn *t, struct k_slot *s, uint32_t index);
+bool k_drop_outgoing(struct k_txn *t, struct k_slot *s, uint32_t index);
+int k_post_record(struct k_txn *t, uint32_t dst, uint32_t src, int32_t src_ep, uint32_t value, bool posthumous);
+
+void k_deliver_notification(struct k_txn *t, struct k_slot *d, uint32_t di, uint32_t si, int32_t source_ep, const struct k_call *call);
+
+/* The parties of the copy that `s` runs may go on (bind.c). */
+void k_release_parties(struct k_txn *t, struct k_slot *s);
+
+/* Start a receive (ipc.c); also the second half of reply-and-receive. */
+int k_receive(struct k_txn *t, struct k_call *call);
+int k_reply(struct k_txn *t, struct k_call *call);
+int k_operate(struct k_txn *t, struct k_call *call);
+int k_cancel_locked(struct k_txn *t, uint32_t seq, int verdict);
+
+#endif

@@ -1,0 +1,130 @@
+/* redo.c: the redo record, committed and re-applied; wake debts, noted and paid. */
+#include "txn.h"
+
+#include <string.h>
+
+#ifdef K_CHECK_PLANS
+#include <stdlib.h>
+void k_check_plan(const struct k_txn *t, uint32_t offset) {
+    for (uint32_t i = 0; i < t->pairs; i++)
+        if (t->pair[i].offset == offset) abort();
+}
+#endif
+
+#define IN_ORDER() atomic_signal_fence(memory_order_seq_cst)
+
+/* seq words go through the record like all others, and are stored last: a spinning owner goes on at that store. */
+static uint32_t plan_seqs(struct k_txn *t, uint32_t first) {
+    uint32_t plain = t->pairs;
+    for (uint32_t i = first; i < t->wakes; i++) {
+        struct k_slot *s = k_slot_at(t->region, t->wake[i]);
+        k_set(t, &s->seq, atomic_load_explicit(&s->seq, memory_order_relaxed) + 1);
+    }
+    return plain;
+}
+
+static void write_record(const struct k_txn *t, struct k_slot *me, uint32_t first) {
+    for (uint32_t i = first; i < t->wakes; i++) me->debts[i] = t->wake[i] + 1;
+    memcpy(me->redo, t->pair, t->pairs * sizeof t->pair[0]);
+    me->redo_count = t->pairs;
+}
+
+static void apply_words(const struct k_txn *t, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t *word = (uint32_t *)(void *)(t->region->base + t->pair[i].offset);
+        *(volatile uint32_t *)word = t->pair[i].value;
+    }
+}
+
+/* "Store seq, then read waiting" here against "set waiting, then look at seq" in the owner: both sequentially consistent. The flag is
+ * read at once, while this CPU still has the line. */
+static void apply_seqs(struct k_txn *t, uint32_t first, uint32_t plain) {
+    for (uint32_t i = first; i < t->wakes; i++) {
+        struct k_slot *s = k_slot_at(t->region, t->wake[i]);
+        atomic_exchange(&s->seq, t->pair[plain + i - first].value);
+        t->asleep[i] = atomic_load(&s->waiting) != 0;
+    }
+}
+
+int k_commit(struct k_txn *t) {
+    struct k_header *header = k_header(t->region);
+    struct k_slot *me = k_me(t);
+    uint32_t first = t->woken;
+    uint32_t plain = plan_seqs(t, first);
+    if (t->damaged) {
+        t->pairs = 0;
+        t->wakes = first;
+        return K_BADVMID;
+    }
+    write_record(t, me, first);
+    IN_ORDER();
+    *(volatile uint32_t *)&header->commit = t->me + 1;
+    IN_ORDER();
+    apply_words(t, plain);
+    atomic_thread_fence(memory_order_release);
+    apply_seqs(t, first, plain);
+    IN_ORDER();
+    *(volatile uint32_t *)&header->commit = 0;
+    t->pairs = 0;
+    t->woken = t->wakes;
+    return K_OK;
+}
+
+static void wake_slot(const struct k_region *region, uint32_t slot) {
+    k_futex_wake(&k_slot_at(region, slot)->seq, 1);
+}
+
+void k_leave(struct k_txn *t, struct k_wakes *wakes) {
+    struct k_slot *me = k_me(t);
+    k_unlock(t->region);
+    if (wakes) {
+        wakes->n = t->wakes;
+        memcpy(wakes->slot, t->wake, sizeof wakes->slot);
+    }
+    for (uint32_t i = 0; i < t->wakes; i++) {
+        if (!wakes && t->asleep[i]) wake_slot(t->region, t->wake[i]);
+        me->debts[i] = 0;
+    }
+}
+
+void k_pay_debts(struct k_region *region, uint32_t slot) {
+    if (slot >= region->slots) return;
+    struct k_slot *s = k_slot_at(region, slot);
+    for (uint32_t i = 0; i < K_WAKES_MAX; i++) {
+        uint32_t debt = *(volatile uint32_t *)&s->debts[i];
+        if (debt && debt <= region->members) wake_slot(region, debt - 1);
+        s->debts[i] = 0;
+    }
+}
+
+/* ---- after a death ----------------------------------------------------------------------------------------------- */
+
+/* The lock and the commit word are nobody's to plan, and line 1 never changes. */
+static bool pair_valid(const struct k_region *region, struct k_pair pair) {
+    return pair.offset % 4 == 0 && pair.offset >= offsetof(struct k_header, note_free)
+        && pair.offset <= region->bytes - 4
+        && !(pair.offset >= K_LINE && pair.offset < K_HEADER_BYTES);
+}
+
+static void reapply(const struct k_region *region, const struct k_slot *dead) {
+    uint32_t n = dead->redo_count;
+    for (uint32_t i = 0; i < n && i < K_REDO_PAIRS; i++) {
+        struct k_pair pair = dead->redo[i];
+        if (pair_valid(region, pair)) atomic_store((_Atomic uint32_t *)(void *)(region->base + pair.offset), pair.value);
+    }
+}
+
+/* Idempotent: a kill in here leaves the commit word, and the next owner does it all again. The debts stay for whoever buries the
+ * dead: waking twice is harmless, not waking is not. */
+void k_recover(const struct k_region *region) {
+    struct k_header *header = k_header(region);
+    uint32_t dead = header->commit - 1;
+    if (dead < region->slots) {
+        struct k_slot *s = k_slot_at(region, dead);
+        reapply(region, s);
+        for (uint32_t i = 0; i < K_WAKES_MAX; i++)
+            if (s->debts[i] && s->debts[i] <= region->members) wake_slot(region, s->debts[i] - 1);
+    }
+    IN_ORDER();
+    *(volatile uint32_t *)&header->commit = 0;
+}
