@@ -68,7 +68,6 @@ struct k_call {
     /* out */
     uint32_t in_flags;          /* enum k_in */
     uint32_t in_call;           /* request received: its call number, for the answer */
-    uint32_t seq;               /* K_BLOCKED: sleep until the slot's seq is no longer this */
     int reply_code;             /* reply-and-receive: how the answer went */
     bool answered;              /* what was sent ended its receiver's wait for an answer */
     /* the handle's own */
@@ -77,15 +76,17 @@ struct k_call {
 
 /* ---- kernel: transitions by whoever holds a slot (member or kernel slot) -------------------------------------- */
 
-struct k_wakes { uint32_t n, slot[K_WAKES_MAX]; }; /* who became runnable, for a test that steps by itself */
+struct k_wakes { uint32_t n, slot[K_WAKES_MAX]; }; /* who became runnable */
 
 /* One IPC operation by slot `me` (send, receive, notify, sendrec, rcvrqst, reply, relay): takes the lock without limit, runs
- * the transition, lets go, wakes. If `wakes` is given the futex wakes are left out and the slots reported instead. */
+ * the transition, lets go, wakes. `wakes`, if given, tells whom it made runnable. */
 int k_step(struct k_region *region, uint32_t me, struct k_call *call, struct k_wakes *wakes);
 /* Give up a blocked call: K_OK if it was still blocked and now ends with `verdict`, K_BLOCKED if a copy holds the caller's
  * buffers (the verdict stands, sleep until the copy ends), K_AGAIN if it had already ended. */
-int k_step_cancel(struct k_region *region, uint32_t me, uint32_t seq, int verdict, struct k_wakes *wakes);
-/* Read how a call that had blocked ended (seq has moved): its code; fills call->message, in_flags, in_call, trace. */
+int k_step_cancel(struct k_region *region, uint32_t me, int verdict, struct k_wakes *wakes);
+/* Sleep while the slot is blocked: K_OK when it no longer is, K_TIMEDOUT, K_RESTARTSYS after a signal, or how the VM ended. */
+int k_step_sleep(struct k_region *region, uint32_t me, int64_t timeout_ns);
+/* Read how a call that had blocked ended: its code; fills call->message, in_flags, in_call, trace. */
 int k_step_finish(struct k_region *region, uint32_t me, struct k_call *call);
 /* Begin a copy between two endpoints (K_SELF allowed); slots of the parties out. End it: K_OK, or K_SRCDIED/K_DSTDIED when a
  * party was unbound meanwhile. */
@@ -148,7 +149,6 @@ struct k_handle {
     uint32_t spin_ns;          /* budget of the CPU-aware spin; 0: sleep at once */
     bool privileged;           /* euid 0 or the node's owner, at open */
     bool cancel_owed;          /* a timed call ended while the lock was stuck: its place in the tables is still to be left */
-    uint32_t cancel_seq;
     uint32_t *accepted;        /* by slot: number of the call last accepted from it and not yet answered */
     uint64_t *members;         /* by slot: incarnation << 32 | pid known to map this region */
     uint32_t spins, sleeps;    /* statistics */

@@ -9,6 +9,8 @@
  */
 #include "kernel.h"
 
+#include <errno.h>
+
 /* ---- moving the 64 bytes ------------------------------------------------------------------------------------------ */
 
 /* Into the mailbox of a slot whose wait is being ended. */
@@ -60,8 +62,7 @@ static uint32_t new_call_number(struct k_slot *s) {
     return s->call_next;
 }
 
-static int block(struct k_txn *t, struct k_call *call) {
-    call->seq = atomic_load_explicit(&k_me(t)->seq, memory_order_relaxed);
+static int block(struct k_txn *t) {
     int code = k_commit(t);
     return code == K_OK ? K_BLOCKED : code;
 }
@@ -92,7 +93,7 @@ static int send_now(struct k_txn *t, struct k_call *call, struct k_slot *d, uint
     deliver(t, d, di, s, call, s->call);
     k_waiters_push(t, d, s, t->me);
     k_set(t, &s->rts, K_RTS_RECEIVING);
-    return block(t, call);
+    return block(t);
 }
 
 static int send_later(struct k_txn *t, struct k_call *call, struct k_slot *d, uint32_t di, bool request) {
@@ -106,7 +107,7 @@ static int send_later(struct k_txn *t, struct k_call *call, struct k_slot *d, ui
     s->call = request ? new_call_number(s) : 0;
     pack_message(s, s->endpoint, call->message, call);
     enqueue(t, s, t->me, d, request);
-    return block(t, call);
+    return block(t);
 }
 
 static int send(struct k_txn *t, struct k_call *call, bool request) {
@@ -169,7 +170,7 @@ static int wait_for_message(struct k_txn *t, struct k_call *call, uint32_t si, b
     me->call = 0;
     if (call->peer != K_ANY) k_waiters_push(t, k_slot_at(t->region, si), me, t->me);
     k_set(t, &me->rts, K_RTS_RECEIVING | (requests_only ? K_RTS_REQUESTS : 0u));
-    return block(t, call);
+    return block(t);
 }
 
 /* K_RANGE instead of K_ENDPOINT for a number that no slot of this VM can have: the guide tells them apart for receive alone. */
@@ -283,10 +284,10 @@ int k_step(struct k_region *region, uint32_t me, struct k_call *call, struct k_w
 
 /* ---- giving up, and reading how it ended --------------------------------------------------------------------------------------- */
 
-int k_cancel_locked(struct k_txn *t, uint32_t seq, int verdict) {
+int k_cancel_locked(struct k_txn *t, int verdict) {
     struct k_slot *s = k_me(t);
     uint32_t blocked = s->rts & (K_RTS_SENDING | K_RTS_RECEIVING);
-    if (atomic_load(&s->seq) != seq || s->rts & (K_RTS_FREE | K_RTS_CLOSING)) return K_AGAIN;
+    if (s->rts & (K_RTS_FREE | K_RTS_CLOSING)) return K_AGAIN;
     if (!blocked) return s->rts & K_RTS_ONCOPY ? K_BLOCKED : K_AGAIN;
     if (!k_leave_list(t, s, t->me)) return K_BADVMID;
     k_end_wait(t, s, t->me, verdict, 0);
@@ -295,14 +296,26 @@ int k_cancel_locked(struct k_txn *t, uint32_t seq, int verdict) {
     return code == K_OK && copying ? K_BLOCKED : code;
 }
 
-int k_step_cancel(struct k_region *region, uint32_t me, uint32_t seq, int verdict, struct k_wakes *wakes) {
+int k_step_cancel(struct k_region *region, uint32_t me, int verdict, struct k_wakes *wakes) {
     struct k_txn t;
     if (wakes) wakes->n = 0;
     int code = k_enter(&t, region, me, K_FOREVER);
     if (code != K_OK) return code;
-    code = k_cancel_locked(&t, seq, verdict);
+    code = k_cancel_locked(&t, verdict);
     k_leave(&t, wakes);
     return code;
+}
+
+/* Set the flag, look again, sleep: whoever ends the wait changes rts, then reads the flag. */
+int k_step_sleep(struct k_region *region, uint32_t me, int64_t timeout_ns) {
+    struct k_slot *s = k_slot_at(region, me);
+    uint32_t seq = atomic_load(&s->seq);
+    int error = 0;
+    atomic_store(&s->waiting, 1);
+    if (k_is_blocked(s) && k_vm_code(region) == K_OK) error = k_futex_wait(&s->seq, seq, timeout_ns);
+    atomic_store_explicit(&s->waiting, 0, memory_order_relaxed);
+    if (!k_is_blocked(s)) return k_vm_code(region);
+    return error == ETIMEDOUT ? K_TIMEDOUT : error == EINTR ? K_RESTARTSYS : k_vm_code(region) != K_OK ? k_vm_code(region) : K_AGAIN;
 }
 
 int k_step_finish(struct k_region *region, uint32_t me, struct k_call *call) {

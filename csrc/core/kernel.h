@@ -33,6 +33,12 @@ static inline bool k_is_bound(const struct k_slot *s) {
     return !(s->rts & (K_RTS_FREE | K_RTS_CLOSING));
 }
 
+/* Its owner may not go on yet. The one word that says so; read without the lock by the owner alone. */
+static inline bool k_is_blocked(const struct k_slot *s) {
+    uint32_t rts = __atomic_load_n(&s->rts, __ATOMIC_ACQUIRE);
+    return rts & (K_RTS_SENDING | K_RTS_RECEIVING | K_RTS_ONCOPY);
+}
+
 /* ---- checks before an operation --------------------------------------------------------------------------------- */
 
 static inline int k_vm_code(const struct k_region *region) {
@@ -85,6 +91,6 @@ void k_release_parties(struct k_txn *t, struct k_slot *s);
 int k_receive(struct k_txn *t, struct k_call *call);
 int k_reply(struct k_txn *t, struct k_call *call);
 int k_operate(struct k_txn *t, struct k_call *call);
-int k_cancel_locked(struct k_txn *t, uint32_t seq, int verdict);
+int k_cancel_locked(struct k_txn *t, int verdict);
 
 #endif

@@ -70,9 +70,9 @@ struct k_pair {
 };
 
 struct k_slot {
-    /* line 0: the rendezvous, guarded by the lock; `seq` and `waiting` are also the owner's sleep */
+    /* line 0: the rendezvous, guarded by the lock; `rts` is what the owner spins on, `seq` what it sleeps on */
     _Alignas(K_LINE) uint32_t rts;    /* enum k_rts */
-    _Atomic uint32_t seq;             /* the futex word: changes when the owner may go on */
+    _Atomic uint32_t seq;             /* the futex word: changes when the owner is woken from its sleep */
     _Atomic uint32_t waiting;         /* set and cleared by the owner alone */
     int32_t endpoint;
     int32_t getfrom;                  /* who may deliver to a RECEIVING slot */

@@ -13,36 +13,16 @@ void k_check_plan(const struct k_txn *t, uint32_t offset) {
 
 #define IN_ORDER() atomic_signal_fence(memory_order_seq_cst)
 
-/* seq words go through the record like all others, and are stored last: a spinning owner goes on at that store. */
-static uint32_t plan_seqs(struct k_txn *t, uint32_t first) {
-    uint32_t plain = t->pairs;
-    for (uint32_t i = first; i < t->wakes; i++) {
-        struct k_slot *s = k_slot_at(t->region, t->wake[i]);
-        k_set(t, &s->seq, atomic_load_explicit(&s->seq, memory_order_relaxed) + 1);
-    }
-    return plain;
-}
-
 static void write_record(const struct k_txn *t, struct k_slot *me, uint32_t first) {
     for (uint32_t i = first; i < t->wakes; i++) me->debts[i] = t->wake[i] + 1;
     memcpy(me->redo, t->pair, t->pairs * sizeof t->pair[0]);
     me->redo_count = t->pairs;
 }
 
-static void apply_words(const struct k_txn *t, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) {
+static void apply(const struct k_txn *t) {
+    for (uint32_t i = 0; i < t->pairs; i++) {
         uint32_t *word = (uint32_t *)(void *)(t->region->base + t->pair[i].offset);
         *(volatile uint32_t *)word = t->pair[i].value;
-    }
-}
-
-/* "Store seq, then read waiting" here against "set waiting, then look at seq" in the owner: both sequentially consistent. The flag is
- * read at once, while this CPU still has the line. */
-static void apply_seqs(struct k_txn *t, uint32_t first, uint32_t plain) {
-    for (uint32_t i = first; i < t->wakes; i++) {
-        struct k_slot *s = k_slot_at(t->region, t->wake[i]);
-        atomic_exchange(&s->seq, t->pair[plain + i - first].value);
-        t->asleep[i] = atomic_load(&s->waiting) != 0;
     }
 }
 
@@ -50,7 +30,6 @@ int k_commit(struct k_txn *t) {
     struct k_header *header = k_header(t->region);
     struct k_slot *me = k_me(t);
     uint32_t first = t->woken;
-    uint32_t plain = plan_seqs(t, first);
     if (t->damaged) {
         t->pairs = 0;
         t->wakes = first;
@@ -60,9 +39,8 @@ int k_commit(struct k_txn *t) {
     IN_ORDER();
     *(volatile uint32_t *)&header->commit = t->me + 1;
     IN_ORDER();
-    apply_words(t, plain);
     atomic_thread_fence(memory_order_release);
-    apply_seqs(t, first, plain);
+    apply(t);
     IN_ORDER();
     *(volatile uint32_t *)&header->commit = 0;
     t->pairs = 0;
@@ -70,10 +48,15 @@ int k_commit(struct k_txn *t) {
     return K_OK;
 }
 
+/* Its owner may sleep on seq: move it, so that a sleep about to begin does not, and wake. Once too often does no harm. */
 static void wake_slot(const struct k_region *region, uint32_t slot) {
-    k_futex_wake(&k_slot_at(region, slot)->seq, 1);
+    struct k_slot *s = k_slot_at(region, slot);
+    atomic_fetch_add(&s->seq, 1);
+    k_futex_wake(&s->seq, 1);
 }
 
+/* "Change rts, then read waiting" here against "set waiting, then look at rts" in the owner (k_step_sleep): the unlock between the
+ * two is a full barrier on this side. An owner that spins has seen rts by now, and costs nothing more. */
 void k_leave(struct k_txn *t, struct k_wakes *wakes) {
     struct k_slot *me = k_me(t);
     k_unlock(t->region);
@@ -82,7 +65,7 @@ void k_leave(struct k_txn *t, struct k_wakes *wakes) {
         memcpy(wakes->slot, t->wake, sizeof wakes->slot);
     }
     for (uint32_t i = 0; i < t->wakes; i++) {
-        if (!wakes && t->asleep[i]) wake_slot(t->region, t->wake[i]);
+        if (atomic_load(&k_slot_at(t->region, t->wake[i])->waiting)) wake_slot(t->region, t->wake[i]);
         me->debts[i] = 0;
     }
 }

@@ -21,7 +21,6 @@ struct k_txn {
     uint32_t woken; /* how many of them are committed */
     bool damaged; /* a link or index made no sense: nothing will be committed */
     uint32_t wake[K_WAKES_MAX];
-    bool asleep[K_WAKES_MAX];
     struct k_pair pair[K_REDO_PAIRS];
 };
 
@@ -55,7 +54,7 @@ static inline void k_set(struct k_txn *t, const void *word, uint32_t value) {
     t->pair[t->pairs++] = (struct k_pair){offset, value};
 }
 
-/* The slot may go on: its seq moves when everything else is applied. */
+/* The slot may go on once the plan is applied; if it sleeps, k_leave wakes it. */
 static inline void k_wake(struct k_txn *t, uint32_t slot) {
     if (t->wakes == K_WAKES_MAX) t->damaged = true;
     else t->wake[t->wakes++] = slot;
@@ -65,7 +64,7 @@ static inline void k_wake(struct k_txn *t, uint32_t slot) {
  * until k_leave. */
 int k_commit(struct k_txn *t);
 
-/* Unlock and wake; or only tell whom, for a test. */
+/* Unlock and wake, and tell whom if anybody asks. */
 void k_leave(struct k_txn *t, struct k_wakes *wakes);
 
 /* Unlock without a commit, wakes or not. */
