@@ -174,7 +174,14 @@ static int start(struct k_handle *h, struct k_call *call, int64_t deadline_ns, b
     return start_locked(h, call, deadline_ns, interruptible);
 }
 
+/* The peer's state is on its way while the lock is. */
+static inline void look_ahead(const struct k_handle *h, const struct k_call *call) {
+    uint32_t peer;
+    if (k_endpoint_decode(&h->region, call->peer, &peer)) __builtin_prefetch(k_slot_at(&h->region, peer), 0);
+}
+
 int k_call_start(struct k_handle *h, struct k_call *call) {
+    look_ahead(h, call);
     int code = k_handle_claim(h);
     call->in_flags = call->in_call = 0;
     call->started = call->ended = call->answered = false;

@@ -11,6 +11,11 @@
 
 #include <errno.h>
 
+/* Whose CPU a waiter looks at. Peers read that line, so it is written only when it changes. */
+static inline void note_peer(struct k_slot *s, uint32_t peer) {
+    if (s->last_peer != peer) s->last_peer = peer;
+}
+
 /* ---- moving the 64 bytes ------------------------------------------------------------------------------------------ */
 
 /* Into the mailbox of a slot whose wait is being ended. */
@@ -74,7 +79,7 @@ static void deliver(struct k_txn *t, struct k_slot *d, uint32_t di, struct k_slo
     uint32_t fi = k_slot_index(t->region, from);
     put_message(d, from->endpoint, call->message, call);
     if (number) k_set(t, &d->in_call, number);
-    if (d->last_peer != fi) d->last_peer = fi;
+    note_peer(d, fi);
     call->answered = d->call != 0;
     if (d->getfrom != K_ANY) k_waiters_remove(t, from, d, di);
     k_end_wait(t, d, di, K_OK, (number ? K_IN_REQUEST : 0u) | trace_flag(call));
@@ -83,7 +88,7 @@ static void deliver(struct k_txn *t, struct k_slot *d, uint32_t di, struct k_slo
 static int send_now(struct k_txn *t, struct k_call *call, struct k_slot *d, uint32_t di, bool request) {
     struct k_slot *s = k_me(t);
     s->sent_local++;
-    s->last_peer = di;
+    note_peer(s, di);
     if (!request) {
         deliver(t, d, di, s, call, 0);
         return k_commit(t);
@@ -100,7 +105,7 @@ static int send_later(struct k_txn *t, struct k_call *call, struct k_slot *d, ui
     struct k_slot *s = k_me(t);
     if (would_deadlock(t->region, t->me, di)) return K_LOCKED;
     if (call->flags & K_CALL_NOWAIT) return K_AGAIN;
-    s->last_peer = di;
+    note_peer(s, di);
     s->sent_local++;
     s->sendto = d->endpoint;
     s->getfrom = request ? d->endpoint : K_NOBODY;
@@ -152,7 +157,7 @@ static int take(struct k_txn *t, struct k_call *call, struct k_slot *s) {
     call->in_call = request ? s->call : 0;
     call->in_flags = (request ? K_IN_REQUEST : 0u) | (s->traced ? K_IN_TRACE : 0u);
     if (s->traced) memcpy(call->trace, s->trace, sizeof call->trace);
-    me->last_peer = si;
+    note_peer(me, si);
     k_queue_remove(t, request ? k_requests(me) : k_senders(me), s, si);
     if (request) {
         k_waiters_push(t, me, s, si);
@@ -215,7 +220,7 @@ int k_reply(struct k_txn *t, struct k_call *call) {
     if (!k_receives(d) || d->getfrom != s->endpoint || d->rts & K_RTS_REQUESTS) return K_PROCSTS;
     if (call->answers && d->call != call->answers) return K_PROCSTS;
     s->sent_local++;
-    s->last_peer = di;
+    note_peer(s, di);
     deliver(t, d, di, s, call, 0);
     return k_commit(t);
 }

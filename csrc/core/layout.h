@@ -41,7 +41,6 @@ struct k_header {
     _Alignas(K_LINE) _Atomic uint32_t lock; /* owner's tid | FUTEX_WAITERS | FUTEX_OWNER_DIED */
     uint32_t commit;                        /* slot + 1 whose redo record is committed, 0 if none */
     uint32_t epoch;                         /* counts acquisitions: tells a stuck holder from a busy lock */
-    _Atomic uint32_t state;                 /* enum k_vm_state; the only word read without the lock */
     uint32_t note_free;                     /* first free notification record */
     uint32_t notes_used;
     uint32_t bound;                         /* slots that are not free */
@@ -60,8 +59,10 @@ struct k_header {
     uint32_t owner_uid;
     uint64_t bytes;
     char name[K_NAME_BYTES];
+    /* line 3, read before every call without the lock, hence apart from line 0 */
+    _Alignas(K_LINE) _Atomic uint32_t state; /* enum k_vm_state */
 };
-static_assert(offsetof(struct k_header, magic) == K_LINE, "line 1");
+static_assert(offsetof(struct k_header, magic) == K_LINE && offsetof(struct k_header, state) == 3 * K_LINE, "lines 1 to 3");
 static_assert(sizeof(struct k_header) <= K_HEADER_BYTES, "header");
 
 struct k_pair {

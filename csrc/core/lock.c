@@ -12,7 +12,8 @@
 #include "fork.h"
 
 enum {
-    PAUSES = 100,                /* before the first sleep: a transition takes less */
+    TRIES = 150,                 /* before the first sleep: a transition takes less */
+    BARE_TRIES = 50,             /* the first of them without a pause between */
     LOOK_AGAIN_NS = 50 * 1000000 /* closes the gap between an unlock and its wake, and is where a garbage word is noticed */
 };
 
@@ -120,9 +121,9 @@ static int take_slowly(struct k_header *header, int64_t deadline_ns, bool interr
 }
 
 static int take_patiently(struct k_header *header, int64_t deadline_ns, bool interruptible) {
-    for (int i = 0; i < PAUSES; i++) {
+    for (int i = 0; i < TRIES; i++) {
         if (take(&header->lock, atomic_load_explicit(&header->lock, memory_order_relaxed), 0)) return K_OK;
-        k_pause();
+        if (i >= BARE_TRIES) k_pause();
     }
     return deadline_ns == K_LOCK_TRY ? K_CONTENDED : take_slowly(header, deadline_ns, interruptible);
 }
