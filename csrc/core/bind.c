@@ -17,8 +17,7 @@ static uint32_t next_generation(const struct k_region *region, uint32_t slot, ui
 
 static void default_privileges(const struct k_region *region, uint32_t slot) {
     struct k_priv *p = k_priv_at(region, slot, 0);
-    uint32_t last = region->limits.nr_sysprocs - 1;
-    *p = (struct k_priv){.id = slot < last ? slot : last, .warn = K_NOBODY, .traps = UINT32_MAX, .calls = UINT64_MAX};
+    *p = (struct k_priv){.id = k_default_id(region, slot), .warn = K_NOBODY, .traps = UINT32_MAX, .calls = UINT64_MAX};
     memset(p->maps, 0xff, (size_t)region->map_words * 2 * 8);
 }
 
@@ -29,7 +28,7 @@ static void fill_free_slot(const struct k_region *region, struct k_slot *s, cons
     s->next = s->prev = s->waiters = K_NIL;
     s->senders_head = s->senders_tail = s->requests_head = s->requests_tail = K_NIL;
     s->notes_head = s->notes_tail = K_NIL;
-    s->notes_out = s->summary = s->restricted = s->priv = s->ticket_next = 0;
+    s->summary = s->restricted = s->priv = s->ticket_next = 0;
     s->pid = b->pid, s->tid = b->tid, s->node = b->node;
     s->misc = b->kind == K_BIND_BACKUP ? K_MISC_BACKUP : b->pid == b->tid ? K_MISC_LEADER : 0;
     s->self = b->slot;

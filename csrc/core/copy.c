@@ -42,6 +42,12 @@ static void hold_party(struct k_txn *t, uint32_t index) {
     if (index != t->me) k_set(t, &s->rts, s->rts | K_RTS_ONCOPY);
 }
 
+/* A copy that an exec cut short: the caller cannot be in two. */
+static int drop_stale(struct k_txn *t, struct k_slot *me) {
+    k_release_parties(t, me);
+    return t->pairs ? k_commit(t) : K_OK;
+}
+
 static int copy_begin(struct k_txn *t, int32_t src, int32_t dst, uint64_t bytes, uint32_t *si, uint32_t *di) {
     struct k_slot *me = k_me(t);
     int code = k_check_caller(t, K_VCOPY);
@@ -51,6 +57,7 @@ static int copy_begin(struct k_txn *t, int32_t src, int32_t dst, uint64_t bytes,
     if (code == K_OK && *si == *di) code = K_ENDPOINT;
     if (code == K_OK) code = check_party(t, *si);
     if (code == K_OK) code = check_party(t, *di);
+    if (code == K_OK) code = drop_stale(t, me);
     if (code != K_OK) return code;
     me->copy_src_incarnation = k_slot_at(t->region, *si)->incarnation;
     me->copy_dst_incarnation = k_slot_at(t->region, *di)->incarnation;
@@ -198,7 +205,8 @@ static int copy_held(struct k_handle *h, struct k_copy *c, k_copy_fallback *fall
 }
 
 static int copy(struct k_handle *h, int32_t src, int32_t dst, struct k_copy *c, k_copy_fallback *fallback, void *context) {
-    int code = k_step_copy_begin(&h->region, h->slot, src, dst, c->bytes, &c->src_slot, &c->dst_slot);
+    int code = h->cancel_owed ? k_handle_settle(h) : K_OK;
+    if (code == K_OK) code = k_step_copy_begin(&h->region, h->slot, src, dst, c->bytes, &c->src_slot, &c->dst_slot);
     if (code != K_OK) return code;
     code = copy_held(h, c, fallback, context);
     int ended = k_step_copy_end(&h->region, h->slot, NULL);

@@ -71,7 +71,7 @@ struct k_call {
     int reply_code;             /* reply-and-receive: how the answer went */
     bool answered;              /* what was sent ended its receiver's wait for an answer */
     /* the handle's own */
-    bool started, replies, ended;
+    bool started, replies, ended, slept;
 };
 
 /* ---- kernel: transitions by whoever holds a slot (member or kernel slot) -------------------------------------- */
@@ -166,7 +166,8 @@ void k_handle_close(struct k_handle *handle);
  *                   not free (nothing done: go on with k_call_wait, which starts it).
  *   k_call_spin     spin up to `ns` if the peer runs on another CPU: a code when done, K_BLOCKED otherwise.
  *   k_call_wait     spin out the budget, then sleep until done, deadline (TIMEDOUT) or signal (K_RESTARTSYS: still blocked;
- *                   call it again, or k_call_cancel).
+ *                   call it again, or k_call_cancel). K_BLOCKED: still blocked after a second; call it again, having looked
+ *                   for a signal that came just before the sleep.
  *   k_call_cancel   leave a blocked call with `verdict`; if it had ended meanwhile, its own result is returned instead.
  *
  * k_call is all of them: K_RESTARTSYS cancels. A handle is `busy` from start to the final code. */

@@ -72,12 +72,9 @@ static int check_owner(const struct k_handle *h) {
     return s->pid == h->pid ? K_OK : K_BADPID;
 }
 
-static int pay_cancel(struct k_handle *h, int64_t deadline_ns) {
-    struct k_txn t;
-    int code = k_enter(&t, (struct k_region *)&h->region, h->slot, deadline_ns);
-    if (code != K_OK) return code == K_CONTENDED || code == K_TIMEDOUT ? K_NOTREADY : code;
-    code = k_cancel_locked(&t, K_TIMEDOUT);
-    k_leave(&t, NULL);
+/* Leave the place that a timed-out call had to keep because the lock was stuck. */
+static int pay_cancel(struct k_handle *h, struct k_txn *t) {
+    int code = k_cancel_locked(t, K_TIMEDOUT);
     if (code == K_BLOCKED) return K_NOTREADY; /* a copy still uses its memory */
     h->cancel_owed = false;
     return code == K_AGAIN ? K_OK : code;
@@ -86,11 +83,14 @@ static int pay_cancel(struct k_handle *h, int64_t deadline_ns) {
 int k_handle_claim(struct k_handle *h) {
     int code = check_owner(h);
     if (code != K_OK) return code;
-    if (atomic_exchange_explicit(&h->busy, 1, memory_order_acquire)) return K_NOTREADY;
-    if (!h->cancel_owed) return K_OK;
-    code = pay_cancel(h, k_now_ns() + CANCEL_LOCK_NS);
-    if (code != K_OK) k_handle_release(h);
-    return code;
+    return atomic_exchange_explicit(&h->busy, 1, memory_order_acquire) ? K_NOTREADY : K_OK;
+}
+
+int k_handle_settle(struct k_handle *h) {
+    struct k_txn t;
+    int code = k_enter(&t, &h->region, h->slot, k_now_ns() + CANCEL_LOCK_NS);
+    if (code == K_OK) code = k_leave_with(&t, pay_cancel(h, &t));
+    return code == K_TIMEDOUT ? K_NOTREADY : code;
 }
 
 void k_handle_release(struct k_handle *h) {
@@ -143,25 +143,25 @@ static int end_call(struct k_handle *h, struct k_call *call, int code) {
     return code;
 }
 
+/* The first half of reply-and-receive. The second goes on whatever becomes of it. */
+static void answer_first(struct k_handle *h, struct k_call *call, struct k_txn *t) {
+    call->op = K_REPLY;
+    call->reply_code = k_operate(t, call);
+    if (call->reply_code == K_OK) forget_request(h, call->peer);
+    t->damaged = false;
+    t->pairs = 0;
+    call->op = K_RECEIVE, call->peer = K_ANY, call->answers = 0;
+    call->flags &= ~(uint32_t)K_CALL_TRACE;
+    call->replies = call->answered = false;
+}
+
 static int start_locked(struct k_handle *h, struct k_call *call, int64_t deadline_ns, bool interruptible) {
     struct k_txn t;
-    t.region = &h->region, t.me = h->slot;
-    t.pairs = t.wakes = t.woken = 0;
-    t.damaged = false;
-    int code = k_lock(&h->region, deadline_ns, interruptible);
+    int code = k_enter_or(&t, &h->region, h->slot, deadline_ns, interruptible);
     if (code != K_OK) return code;
-    if (call->replies) {
-        uint32_t op = call->op;
-        call->op = K_REPLY;
-        call->reply_code = k_operate(&t, call);
-        if (call->reply_code == K_OK) forget_request(h, call->peer);
-        t.damaged = false;
-        t.pairs = 0;
-        call->op = op, call->peer = K_ANY, call->answers = 0, call->in_flags = 0, call->in_call = 0;
-        call->flags &= ~(uint32_t)K_CALL_TRACE;
-        call->replies = call->answered = false;
-    }
-    code = k_operate(&t, call);
+    if (__builtin_expect(h->cancel_owed, 0)) code = pay_cancel(h, &t);
+    if (code == K_OK && call->replies) answer_first(h, call, &t);
+    if (code == K_OK) code = k_operate(&t, call);
     k_leave(&t, NULL);
     call->started = true;
     return code;
@@ -184,7 +184,7 @@ int k_call_start(struct k_handle *h, struct k_call *call) {
     look_ahead(h, call);
     int code = k_handle_claim(h);
     call->in_flags = call->in_call = 0;
-    call->started = call->ended = call->answered = false;
+    call->started = call->ended = call->answered = call->slept = false;
     if (code != K_OK) return code;
     if (call->replies || call->op == K_REPLY || call->op == K_SEND || call->op == K_SENDREC) fill_answers(h, call, call->peer);
     else if (call->op == K_RELAY) fill_answers(h, call, call->message->source);
@@ -267,9 +267,12 @@ static int wait_started(struct k_handle *h, struct k_call *call, int64_t deadlin
             continue;
         }
         h->sleeps++;
-        if (k_step_sleep(&h->region, h->slot, left) == K_RESTARTSYS) return K_RESTARTSYS;
+        call->slept = true;
+        int slept = k_step_sleep(&h->region, h->slot, left);
+        if (slept == K_RESTARTSYS) return K_RESTARTSYS;
         int code = k_vm_code(&h->region);
         if (code != K_OK) return end_call(h, call, code);
+        if (slept == K_TIMEDOUT && left == SLEEP_MAX_NS) return K_BLOCKED;
     }
     return outcome(h, call);
 }
@@ -283,7 +286,7 @@ int k_call_wait(struct k_handle *h, struct k_call *call, int64_t deadline_ns) {
         if (code == K_TIMEDOUT && nowait) code = K_AGAIN;
         if (code != K_BLOCKED) return end_call(h, call, code);
     }
-    code = k_call_spin(h, call, h->spin_ns);
+    if (!call->slept) code = k_call_spin(h, call, h->spin_ns);
     return code == K_BLOCKED ? wait_started(h, call, deadline_ns) : code;
 }
 
@@ -296,7 +299,7 @@ int k_call_cancel(struct k_handle *h, struct k_call *call, int verdict) {
 
 int k_call(struct k_handle *h, struct k_call *call, int64_t deadline_ns) {
     int code = k_call_start(h, call);
-    if (code == K_BLOCKED || code == K_CONTENDED) code = k_call_wait(h, call, deadline_ns);
+    while (code == K_BLOCKED || code == K_CONTENDED) code = k_call_wait(h, call, deadline_ns);
     return code == K_RESTARTSYS && !call->ended ? k_call_cancel(h, call, K_RESTARTSYS) : code;
 }
 

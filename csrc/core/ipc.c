@@ -151,7 +151,7 @@ static int take(struct k_txn *t, struct k_call *call, struct k_slot *s) {
     struct k_slot *me = k_me(t);
     uint32_t si = k_slot_index(t->region, s);
     bool request = s->rts & K_RTS_RECEIVING;
-    if (!(s->rts & K_RTS_SENDING)) return K_BADVMID; /* in a queue, but not sending */
+    if (!(s->rts & K_RTS_SENDING)) return K_PROCSTS; /* in a queue, but not sending: damage */
     *call->message = s->message;
     call->message->source = s->endpoint;
     call->in_call = request ? s->call : 0;
@@ -263,6 +263,7 @@ static int relay(struct k_txn *t, struct k_call *call) {
 /* ---- dispatch --------------------------------------------------------------------------------------------------------------- */
 
 int k_operate(struct k_txn *t, struct k_call *call) {
+    if (call->op > K_RELAY) return K_NOSYS;
     int code = k_check_caller(t, call->op);
     if (code != K_OK) return code;
     switch (call->op) {

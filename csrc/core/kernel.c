@@ -37,6 +37,7 @@ bool k_may_send(const struct k_region *region, uint32_t from, uint32_t to) {
     const struct k_slot *f = k_slot_at(region, from), *d = k_slot_at(region, to);
     if (!(f->restricted | d->restricted)) return true;
     const struct k_priv *fp = k_priv_at(region, from, f->priv), *dp = k_priv_at(region, to, d->priv);
+    if (f->rts & K_RTS_FREE) return map_bit(region, dp->maps, k_default_id(region, from)); /* HARDWARE, say, need not be bound */
     return map_bit(region, fp->maps + region->map_words, dp->id) && map_bit(region, dp->maps, fp->id);
 }
 

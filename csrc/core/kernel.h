@@ -53,6 +53,12 @@ int k_check_caller(const struct k_txn *t, uint32_t op);
  * K_NOPROXY: on a node without a proxy. */
 int k_find(struct k_txn *t, int32_t endpoint, int dead, uint32_t *index);
 
+/* The bit that stands for a slot in others' maps until setpriv says otherwise: its own, or the last one, which all user slots share. */
+static inline uint32_t k_default_id(const struct k_region *region, uint32_t slot) {
+    uint32_t last = region->limits.nr_sysprocs - 1;
+    return slot < last ? slot : last;
+}
+
 /* Privileges of both sides let `from` send to `to` (CALLDENIED otherwise). */
 bool k_may_send(const struct k_region *region, uint32_t from, uint32_t to);
 

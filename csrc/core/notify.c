@@ -20,11 +20,12 @@ static void build_message(const struct k_region *region, struct k_message *m, in
     memcpy(m->payload + 8, when, sizeof when);
 }
 
-/* ---- counting what a source has outstanding, so that burying it need not look through every slot ------------------------ */
+/* ---- counting what a source has outstanding, so that burying it need not look through every slot. A system slot need not be
+ * bound to be a source (HARDWARE), so the count outlives bindings. ---------------------------------------------------------- */
 
 static void count_out(struct k_txn *t, uint32_t source, int add) {
     struct k_slot *s = k_slot_at(t->region, source);
-    if (s->rts & K_RTS_FREE || (add < 0 && s->notes_out == 0)) return;
+    if (add < 0 && s->notes_out == 0) return; /* damage */
     k_set(t, &s->notes_out, s->notes_out + (uint32_t)add);
 }
 
@@ -136,7 +137,7 @@ static void free_record(struct k_txn *t, uint32_t index) {
     k_set(t, &header->note_free, index);
     k_set(t, &header->notes_used, header->notes_used - 1);
     k_set(t, &n->dst, K_NIL);
-    if (!n->posthumous && s->endpoint == n->src_ep) count_out(t, n->src, -1);
+    if (!n->posthumous) count_out(t, n->src, -1);
 }
 
 /* ---- notify ------------------------------------------------------------------------------------------------------------------ */

@@ -24,13 +24,18 @@ struct k_txn {
     struct k_pair pair[K_REDO_PAIRS];
 };
 
-static inline int k_enter(struct k_txn *t, struct k_region *region, uint32_t me, int64_t deadline_ns) {
-    int code = k_lock(region, deadline_ns, false);
+/* Take the lock and begin; `interruptible`: K_RESTARTSYS if a signal comes first. */
+static inline int k_enter_or(struct k_txn *t, struct k_region *region, uint32_t me, int64_t deadline_ns, bool interruptible) {
+    int code = k_lock(region, deadline_ns, interruptible);
     t->region = region;
     t->me = me;
     t->pairs = t->wakes = t->woken = 0;
     t->damaged = false;
     return code;
+}
+
+static inline int k_enter(struct k_txn *t, struct k_region *region, uint32_t me, int64_t deadline_ns) {
+    return k_enter_or(t, region, me, deadline_ns, false);
 }
 
 static inline struct k_slot *k_me(const struct k_txn *t) {
