@@ -192,6 +192,7 @@ static int believe(struct k_handle *h, uint32_t slot, int32_t *pid) {
     if (slot == h->slot) *pid = h->pid;
     if (*pid == h->pid || (h->members && h->members[slot] == claim)) return K_OK;
     if (*pid <= 0 || !maps_region(&h->region, *pid)) return K_BADPID;
+    if (!h->members) h->members = k_handle_table(&h->region, sizeof *h->members);
     if (h->members) h->members[slot] = claim;
     return K_OK;
 }

@@ -81,6 +81,8 @@ struct k_wakes { uint32_t n, slot[K_WAKES_MAX]; }; /* who became runnable */
 /* One IPC operation by slot `me` (send, receive, notify, sendrec, rcvrqst, reply, relay): takes the lock without limit, runs
  * the transition, lets go, wakes. `wakes`, if given, tells whom it made runnable. */
 int k_step(struct k_region *region, uint32_t me, struct k_call *call, struct k_wakes *wakes);
+/* The same for the daemon, which never waits longer than this for a VM's lock: K_TIMEDOUT. */
+int k_step_within(struct k_region *region, uint32_t me, struct k_call *call, int lock_ms, struct k_wakes *wakes);
 /* Give up a blocked call: K_OK if it was still blocked and now ends with `verdict`, K_BLOCKED if a copy holds the caller's
  * buffers (the verdict stands, sleep until the copy ends), K_AGAIN if it had already ended. */
 int k_step_cancel(struct k_region *region, uint32_t me, int verdict, struct k_wakes *wakes);

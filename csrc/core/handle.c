@@ -39,7 +39,7 @@ static inline struct k_slot *own_slot(const struct k_handle *h) {
 /* ---- open, close ---------------------------------------------------------------------------------------------------------- */
 
 /* Lazily backed memory, one entry a slot: untouched entries cost nothing. */
-static void *table(const struct k_region *region, size_t entry) {
+void *k_handle_table(const struct k_region *region, size_t entry) {
     void *at = mmap(NULL, region->members * entry, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return at == MAP_FAILED ? NULL : at;
 }
@@ -102,7 +102,7 @@ void k_handle_release(struct k_handle *h) {
 static void note_request(struct k_handle *h, const struct k_call *call) {
     uint32_t slot = own_slot(h)->last_peer; /* who sent it */
     if (slot >= h->region.members) return;
-    if (!h->accepted && !(h->accepted = table(&h->region, sizeof *h->accepted))) return;
+    if (!h->accepted && !(h->accepted = k_handle_table(&h->region, sizeof *h->accepted))) return;
     h->accepted[slot] = call->in_call;
 }
 
@@ -227,7 +227,10 @@ int k_call_spin(struct k_handle *h, struct k_call *call, uint64_t ns) {
         if (now && !until) until = now + (int64_t)(ns < h->spin_ns ? ns : h->spin_ns);
         if (until && now >= until) return K_BLOCKED;
         for (int i = 0; i < SPIN_LOOKS; i++) {
-            if (!k_is_blocked(s)) return outcome(h, call);
+            if (!k_is_blocked(s)) {
+                h->spins++;
+                return outcome(h, call);
+            }
             __builtin_prefetch(&s->message, 0); /* comes with the line that is looked at, not after it */
         }
     }

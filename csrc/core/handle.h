@@ -9,6 +9,8 @@
 int k_handle_claim(struct k_handle *handle);
 /* Finish a cancellation that is still owed; NOTREADY if a copy or a stuck lock forbids it. For calls that k_call_start does not start. */
 int k_handle_settle(struct k_handle *handle);
+/* A private table of the handle, one entry of `entry` bytes a slot, zeroed and backed lazily; NULL if there is no memory. */
+void *k_handle_table(const struct k_region *region, size_t entry);
 void k_handle_release(struct k_handle *handle);
 
 #endif

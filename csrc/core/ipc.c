@@ -278,14 +278,18 @@ int k_operate(struct k_txn *t, struct k_call *call) {
     }
 }
 
-int k_step(struct k_region *region, uint32_t me, struct k_call *call, struct k_wakes *wakes) {
+int k_step_within(struct k_region *region, uint32_t me, struct k_call *call, int lock_ms, struct k_wakes *wakes) {
     struct k_txn t;
     if (wakes) wakes->n = 0;
-    int code = k_enter(&t, region, me, K_FOREVER);
+    int code = k_enter(&t, region, me, k_lock_deadline(lock_ms));
     if (code != K_OK) return code;
     code = k_operate(&t, call);
     k_leave(&t, wakes);
     return code;
+}
+
+int k_step(struct k_region *region, uint32_t me, struct k_call *call, struct k_wakes *wakes) {
+    return k_step_within(region, me, call, -1, wakes);
 }
 
 /* ---- giving up, and reading how it ended --------------------------------------------------------------------------------------- */
