@@ -1,0 +1,71 @@
+# drvs: `make demo` and `make test` are all that is needed after a clone. `make help` lists the rest.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CORE   := src/drvs/core/_core.abi3.so
+C      := $(wildcard csrc/*/*.c csrc/*/*.h)
+TESTS  ?= tests
+QUICK  := -m 'not slow'
+# The tests have a watchdog of their own (tests/conftest.py): a hang prints every stack and fails.
+
+.DEFAULT_GOAL := build
+.PHONY: help build demo test test-slow check-c lint typecheck docs bench dist clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# ---- what everything stands on: a virtual environment with the dependencies, and the extension ----
+
+$(VENV)/.installed: pyproject.toml setup.py tools/prepare
+	@tools/prepare
+	$(PIP) install 'setuptools>=77'
+	$(PIP) install --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+$(CORE): $(VENV)/.installed setup.py $(C)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch -c $@
+
+build: $(CORE) ## the virtual environment and the extension
+
+# ---- the two commands of the README ----
+
+demo: build ## a file server, eight clients and a sudden death, narrated
+	$(BIN)/drvs demo
+
+test: build lint check-c ## all checks and the quick tests
+	$(PYTEST) $(QUICK) $(TESTS)
+
+# ---- the rest ----
+
+test-slow: build ## the long tests: every instruction killed, full rogue runs, stress, sanitizers
+	$(PYTEST) -m slow $(TESTS)
+
+lint: build ## ruff and mypy --strict
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary
+
+# Every C file by itself, with warnings as errors: a warning that the build above only printed fails here.
+CHECKED := $(patsubst csrc/%.c,build/check/%.o,$(wildcard csrc/*/*.c))
+
+check-c: $(CHECKED) ## the C sources compile without a warning
+
+build/check/%.o: csrc/%.c $(wildcard csrc/*/*.h) | $(VENV)/.installed
+	@mkdir -p $(@D)
+	@echo "check $<"; gcc -std=gnu11 -O2 -Wall -Wextra -Wconversion -Werror -fvisibility=hidden -DPy_LIMITED_API=0x030B0000 -fPIC \
+	  -Icsrc/core -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') -c $< -o $@
+
+docs: build ## rewrite the generated pages (docs/reference/)
+	$(BIN)/python tools/reference --write
+
+bench: build ## drvs beside its peers on this machine
+	$(BIN)/drvs bench local
+
+dist: build ## the wheel, in dist/
+	$(PIP) wheel --no-deps --wheel-dir dist .
+
+clean: ## everything that make made
+	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src csrc tests examples tools -name '*.so' -delete -o -name '__pycache__' -prune -exec rm -rf {} +

@@ -1,0 +1,61 @@
+/* module.c: drvs.core._core: its functions, and how its parts come together. */
+#include "binding.h"
+
+#if __has_include("../bench/pingpong.h")
+#define HAVE_BENCH 1
+#include "bench.h"
+#endif
+
+/* ---- functions ------------------------------------------------------------------------------------------------------ */
+
+static PyObject *now_ns(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    return PyLong_FromLongLong(k_now_ns());
+}
+
+static struct signature copy_bytes_signature = {"copy_bytes", 6, {
+    INT_PARAM("src_pid", 0, INT32_MAX, 0), ADDRESS_PARAM("src_address"), INT_PARAM("dst_pid", 0, INT32_MAX, 0), ADDRESS_PARAM("dst_address"),
+    ADDRESS_PARAM("nbytes"), INT_PARAM("chunk", 1, UINT32_MAX, 0),
+}, {NULL}};
+
+static PyObject *copy_bytes(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    (void)module;
+    union value v[PARAMS_MAX];
+    int code;
+    if (!parse_args(&copy_bytes_signature, args, nargs, kwnames, v)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    code = k_copy_bytes((int32_t)v[0].integer, v[1].address, (int32_t)v[2].integer, v[3].address, v[4].address, (uint32_t)v[5].integer);
+    Py_END_ALLOW_THREADS
+    return PyLong_FromLong(code);
+}
+
+static PyMethodDef functions[] = {
+    {"now_ns", now_ns, METH_NOARGS, "now_ns() -> int: CLOCK_MONOTONIC, the clock of all deadlines."},
+    {"copy_bytes", FASTCALL(copy_bytes), "copy_bytes(src_pid, src_address, dst_pid, dst_address, nbytes, chunk) -> code: between host processes (0: the caller)."},
+    {"set_error_factory", set_error_factory, METH_O, "set_error_factory(f): f(code, operation, endpoint, peer, object) makes what is raised (None: RuntimeError). Returns the one before."},
+    {"set_copy_fallback", set_copy_fallback, METH_O,
+     "set_copy_fallback(f): f(object, src_slot, src_pid, src_address, dst_slot, dst_pid, dst_address, nbytes) -> code, where Linux refuses a copy."},
+    {NULL, NULL, 0, NULL},
+};
+
+/* ---- module ---------------------------------------------------------------------------------------------------------- */
+
+static bool add_functions(PyObject *module) {
+#ifdef HAVE_BENCH
+    if (PyModule_AddFunctions(module, bench_functions) < 0) return false;
+#endif
+    return PyModule_AddFunctions(module, functions) == 0;
+}
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "drvs.core._core", .m_size = -1,
+    .m_doc = "The kernel core for Python: Message, Endpoint, Region. The layers above import it; programs use drvs.",
+};
+
+PyMODINIT_FUNC PyInit__core(void) {
+    PyObject *module = PyModule_Create(&definition);
+    if (module && message_init_type(module) && region_init_type(module) && endpoint_init_type(module) && add_constants(module)
+        && add_functions(module)) return module;
+    Py_XDECREF(module);
+    return NULL;
+}

@@ -1,0 +1,56 @@
+"""Build of the one C extension, drvs.core._core, under the stable ABI of CPython 3.11.
+
+Everything else is in pyproject.toml. Environment switches:
+
+    DRVS_BUILD_WERROR=1                     a warning is an error
+    DRVS_BUILD_SANITIZE=address,undefined   the sanitizers named
+    DRVS_BUILD_COVERAGE=1                   gcov counters
+    DRVS_BUILD_FAULTS=1                     fault points (tests only)
+"""
+
+import os
+from glob import glob
+
+from setuptools import Extension, setup
+
+WARNINGS = ["-Wall", "-Wextra", "-Wconversion"]
+SOURCE_FOLDERS = ["csrc/core", "csrc/python", "csrc/bench"]
+
+
+def files(pattern: str) -> list[str]:
+    """All C files of that pattern, in an order that does not depend on the file system."""
+    return sorted(path for folder in SOURCE_FOLDERS for path in glob(f"{folder}/{pattern}"))
+
+
+def switched_flags() -> tuple[list[str], list[str]]:
+    """The compiler's and the linker's flags that the environment asks for."""
+    compiler, linker = [], []
+    if os.environ.get("DRVS_BUILD_WERROR"):
+        compiler.append("-Werror")
+    if sanitizers := os.environ.get("DRVS_BUILD_SANITIZE"):
+        compiler += [f"-fsanitize={sanitizers}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined"]
+        linker.append(f"-fsanitize={sanitizers}")
+    if os.environ.get("DRVS_BUILD_COVERAGE"):
+        compiler.append("--coverage")
+        linker.append("--coverage")
+    if os.environ.get("DRVS_BUILD_FAULTS"):
+        compiler.append("-DDRVS_FAULTS=1")
+    return compiler, linker
+
+
+def core_extension() -> Extension:
+    """The extension: the core, its binding, and the C side of the benchmarks."""
+    compiler, linker = switched_flags()
+    return Extension(
+        "drvs.core._core",
+        sources=files("*.c"),
+        depends=files("*.h"),
+        include_dirs=["csrc/core"],
+        define_macros=[("Py_LIMITED_API", "0x030B0000")],
+        py_limited_api=True,
+        extra_compile_args=["-std=gnu11", "-O2", "-g", *WARNINGS, "-fvisibility=hidden", "-fno-plt", *compiler],
+        extra_link_args=linker,
+    )
+
+
+setup(ext_modules=[core_extension()], options={"bdist_wheel": {"py_limited_api": "cp311"}})

@@ -1,0 +1,30 @@
+"""The kernel core, bound to Python: messages, endpoints and regions as the C code knows them.
+
+The layers above build on these three types; programs use what `drvs` itself exports.
+"""
+
+from drvs.core._core import (
+    CODES,
+    LAYOUT,
+    VERSION,
+    Endpoint,
+    Message,
+    Region,
+    copy_bytes,
+    now_ns,
+    set_copy_fallback,
+    set_error_factory,
+)
+
+__all__ = [
+    "CODES",
+    "LAYOUT",
+    "VERSION",
+    "Endpoint",
+    "Message",
+    "Region",
+    "copy_bytes",
+    "now_ns",
+    "set_copy_fallback",
+    "set_error_factory",
+]

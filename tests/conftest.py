@@ -1,0 +1,101 @@
+"""Fixtures and rules for every test: a watchdog, children that are closed, nothing left behind, a node to work with."""
+
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import children, leaks, nodes, procfs, watchdog
+
+# Reports must reach the terminal although pytest captures descriptor 2 during a test.
+REPORT_FD = os.dup(2)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Adopt orphans, so that a daemon that outlives its test is seen; register our markers."""
+    config.addinivalue_line("markers", "deadline(seconds): how long this test may take before the watchdog ends it")
+    procfs.prctl(procfs.PR_SET_CHILD_SUBREAPER, 1)
+    warnings.filterwarnings("ignore", message=".*fork.*multi-threaded", category=DeprecationWarning)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs root where we are not."""
+    if os.geteuid() != 0:
+        for item in items:
+            if item.get_closest_marker("root"):
+                item.add_marker(pytest.mark.skip(reason="needs euid 0"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Watch every test, its fixtures included."""
+    marker = item.get_closest_marker("deadline")
+    usual = watchdog.SLOW_S if item.get_closest_marker("slow") else watchdog.QUICK_S
+    with watchdog.watched(item.nodeid, marker.args[0] if marker else usual, REPORT_FD):
+        return (yield)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test touches a node of the user who runs it; children are closed whatever happens."""
+    for name in ("DRVS_NODE", "DRVS_DISABLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DRVS_RUNTIME_DIR", "/nonexistent/drvs-test-without-a-node")
+    yield
+    children.close_all()
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """Fail the test if it leaves processes, memfds, sockets or pidfds behind."""
+    before = leaks.Holdings()
+    yield
+    children.close_all()
+    left = leaks.left_since(before)
+    assert not left, "left behind:\n" + "\n".join(left)
+
+
+@pytest.fixture
+def runtime_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime directory of this test's own, with a path short enough for a socket, open to other users."""
+    path = Path(tempfile.mkdtemp(prefix="drvs-"))
+    path.chmod(0o755)
+    monkeypatch.setenv("DRVS_RUNTIME_DIR", str(path))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def node(runtime_dir: Path, nothing_left: None) -> Iterator[nodes.RunningNode]:
+    """A real noded on `runtime_dir`, initialised; stopped at the end, when nothing of it may be left."""
+    running = nodes.start(runtime_dir)
+    yield running
+    children.close_all()
+    running.stop()
+
+
+@pytest.fixture
+def vm(node: nodes.RunningNode) -> Iterator[object]:
+    """A VM named 'lab' on `node`, for tests through the Python API."""
+    import drvs
+
+    with drvs.connect(node.runtime_dir) as connection:
+        yield connection.create_vm("lab")
+
+
+@pytest.fixture
+def requires_root() -> None:
+    """Skip the test unless it runs with euid 0."""
+    if os.geteuid() != 0:
+        pytest.skip("needs euid 0")
+
+
+@pytest.fixture
+def python() -> str:
+    """The interpreter to start programs with."""
+    return sys.executable

@@ -1,0 +1,1 @@
+"""What tests share: child processes with a pipe to talk over, a watchdog for hangs, leak checks, users, nodes."""
