@@ -167,6 +167,7 @@ void k_handle_close(struct k_handle *handle);
  *   k_call_start    at most about a microsecond. A code when done, K_BLOCKED when it waits, K_CONTENDED when the VM lock was
  *                   not free (nothing done: go on with k_call_wait, which starts it).
  *   k_call_spin     spin up to `ns` if the peer runs on another CPU: a code when done, K_BLOCKED otherwise.
+ *   k_call_nap      one sleep of at most `ns`, whatever the deadline: a code when done, K_BLOCKED, K_RESTARTSYS.
  *   k_call_wait     spin out the budget, then sleep until done, deadline (TIMEDOUT) or signal (K_RESTARTSYS: still blocked;
  *                   call it again, or k_call_cancel). K_BLOCKED: still blocked after a second; call it again, having looked
  *                   for a signal that came just before the sleep.
@@ -175,6 +176,7 @@ void k_handle_close(struct k_handle *handle);
  * k_call is all of them: K_RESTARTSYS cancels. A handle is `busy` from start to the final code. */
 int k_call_start(struct k_handle *handle, struct k_call *call);
 int k_call_spin(struct k_handle *handle, struct k_call *call, uint64_t ns);
+int k_call_nap(struct k_handle *handle, struct k_call *call, int64_t ns);
 int k_call_wait(struct k_handle *handle, struct k_call *call, int64_t deadline_ns);
 int k_call_cancel(struct k_handle *handle, struct k_call *call, int verdict);
 int k_call(struct k_handle *handle, struct k_call *call, int64_t deadline_ns);

@@ -280,6 +280,14 @@ static int wait_started(struct k_handle *h, struct k_call *call, int64_t deadlin
     return outcome(h, call);
 }
 
+int k_call_nap(struct k_handle *h, struct k_call *call, int64_t ns) {
+    h->sleeps++;
+    call->slept = true;
+    int slept = k_step_sleep(&h->region, h->slot, ns);
+    if (!k_is_blocked(own_slot(h))) return outcome(h, call);
+    return slept == K_RESTARTSYS ? K_RESTARTSYS : K_BLOCKED;
+}
+
 int k_call_wait(struct k_handle *h, struct k_call *call, int64_t deadline_ns) {
     int code = K_BLOCKED;
     if (!call->started) {

@@ -142,6 +142,7 @@ bool endpoint_usable(struct endpoint *self, const char *operation);
 PyObject *exchange(PyObject **variable, PyObject *object);
 PyObject *set_error_factory(PyObject *module, PyObject *factory);
 PyObject *set_copy_fallback(PyObject *module, PyObject *fallback);
+void endpoint_calls_init(void);
 
 /* ---- region: the methods are in three files by who uses them ---------------------------------------------------- */
 

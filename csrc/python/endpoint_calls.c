@@ -1,11 +1,12 @@
 /* endpoint_calls.c: the methods of Endpoint that talk: the only hot code of the binding.
  *
  * A call starts and spins its first microsecond with the GIL held, since giving it up and taking it back costs a third of a whole
- * answered call; only then does the thread let go of it and wait. A signal ends the wait for as long as its Python handler
+ * answered call; only then does the thread let go of it and wait (a bit later if it is alone). A signal ends the wait for as long as its Python handler
  * runs; then the wait goes on to the same deadline (PEP 475). If the handler raises, the call is cancelled.
  */
 #include "binding.h"
 
+#include <dlfcn.h>
 #include <limits.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +14,7 @@
 
 enum {
     GIL_SPIN_NS = 1000,
+    ALONE_NAP_NS = 10 * 1000 * 1000, /* a shorter timer would have to be programmed into the hardware each time: 7 us in a VM */
     RAISED = INT_MIN, /* instead of a code: a Python exception is set */
 };
 
@@ -26,6 +28,21 @@ struct request {
 
 static struct endpoint *as_endpoint(PyObject *self) {
     return (struct endpoint *)self;
+}
+
+/* ---- is this the only Python thread? ---------------------------------------------------------------------------------- */
+
+/* CPython's own list of threads: public, but outside the stable ABI, so looked up at run time. Not found: assume others. */
+static PyThreadState *(*first_thread)(PyInterpreterState *);
+static PyThreadState *(*next_thread)(PyThreadState *);
+
+void endpoint_calls_init(void) {
+    first_thread = (PyThreadState * (*)(PyInterpreterState *)) dlsym(RTLD_DEFAULT, "PyInterpreterState_ThreadHead");
+    next_thread = (PyThreadState * (*)(PyThreadState *)) dlsym(RTLD_DEFAULT, "PyThreadState_Next");
+}
+
+static inline bool only_thread(void) {
+    return first_thread && next_thread && !next_thread(first_thread(PyInterpreterState_Get()));
 }
 
 /* ---- running one call ---------------------------------------------------------------------------------------------- */
@@ -69,8 +86,20 @@ static int wait_without_gil(struct endpoint *self, struct request *r) {
     }
 }
 
+/* The only Python thread of the process keeps the GIL through a short sleep: nobody else wants it, and handing it out and back takes
+ * longer than many answers. Longer sleeps go without, for threads that come from C. */
+static int wait_alone(struct endpoint *self, struct request *r) {
+    int64_t ns = r->timeout.forever || r->timeout.ns > ALONE_NAP_NS ? ALONE_NAP_NS : r->timeout.ns;
+    int code = k_call_spin(&self->handle, &r->call, self->handle.spin_ns);
+    if (code == K_BLOCKED) code = k_call_nap(&self->handle, &r->call, ns);
+    if (r->call.ended) return code;
+    if (code == K_RESTARTSYS && PyErr_CheckSignals() < 0) return raised(self, r);
+    if (code == K_RESTARTSYS && !r->resume) return give_up(self, r, K_RESTARTSYS);
+    return K_BLOCKED;
+}
+
 static inline int go_on(struct endpoint *self, struct request *r, int code) {
-    if (code == K_BLOCKED) code = k_call_spin(&self->handle, &r->call, GIL_SPIN_NS);
+    if (code == K_BLOCKED) code = only_thread() ? wait_alone(self, r) : k_call_spin(&self->handle, &r->call, GIL_SPIN_NS);
     if (code > 0) code = wait_without_gil(self, r);
     return code;
 }
