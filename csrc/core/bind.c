@@ -22,6 +22,8 @@ static void default_privileges(const struct k_region *region, uint32_t slot) {
 }
 
 static void fill_free_slot(const struct k_region *region, struct k_slot *s, const struct k_bind *b) {
+    __atomic_store_n(&s->incarnation, b->incarnation, __ATOMIC_RELAXED); /* first: an earlier owner may be reading its verdict */
+    atomic_thread_fence(memory_order_release);
     s->endpoint = b->endpoint;
     s->getfrom = s->sendto = K_NOBODY;
     s->call = s->verdict = s->in_call = s->traced = 0;
@@ -33,7 +35,6 @@ static void fill_free_slot(const struct k_region *region, struct k_slot *s, cons
     s->misc = b->kind == K_BIND_BACKUP ? K_MISC_BACKUP : b->pid == b->tid ? K_MISC_LEADER : 0;
     s->self = b->slot;
     s->last_peer = K_NIL;
-    s->incarnation = b->incarnation;
     s->copy_src = s->copy_dst = 0;
     s->sent_local = s->sent_remote = s->copied_local = s->copied_remote = 0;
     atomic_store_explicit(&s->waiting, 0, memory_order_relaxed);

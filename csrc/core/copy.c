@@ -205,9 +205,15 @@ static int copy_held(struct k_handle *h, struct k_copy *c, k_copy_fallback *fall
     return (code == K_PERM || code == K_NOSYS) && fallback ? fallback(context, c) : code;
 }
 
+static int begin_as(struct k_handle *h, int32_t src, int32_t dst, struct k_copy *c) {
+    struct k_txn t;
+    int code = k_enter_as(&t, h, K_FOREVER, false);
+    return code == K_OK ? k_leave_with(&t, copy_begin(&t, src, dst, c->bytes, &c->src_slot, &c->dst_slot)) : code;
+}
+
 static int copy(struct k_handle *h, int32_t src, int32_t dst, struct k_copy *c, k_copy_fallback *fallback, void *context) {
     int code = h->cancel_owed ? k_handle_settle(h) : K_OK;
-    if (code == K_OK) code = k_step_copy_begin(&h->region, h->slot, src, dst, c->bytes, &c->src_slot, &c->dst_slot);
+    if (code == K_OK) code = begin_as(h, src, dst, c);
     if (code != K_OK) return code;
     code = copy_held(h, c, fallback, context);
     int ended = k_step_copy_end(&h->region, h->slot, NULL);

@@ -68,13 +68,13 @@ static int check_owner(const struct k_handle *h) {
     if (h->fork_epoch != k_fork_epoch()) return K_NOTBIND;
     int code = k_vm_code(&h->region);
     if (code != K_OK) return code;
-    if (s->incarnation != h->incarnation || s->rts & (K_RTS_FREE | K_RTS_CLOSING)) return K_NOTBIND;
-    return s->pid == h->pid ? K_OK : K_BADPID;
+    if (k_peek(&s->incarnation) != h->incarnation || k_peek(&s->rts) & (K_RTS_FREE | K_RTS_CLOSING)) return K_NOTBIND;
+    return k_peek((const uint32_t *)&s->pid) == (uint32_t)h->pid ? K_OK : K_BADPID;
 }
 
 /* Leave the place that a timed-out call had to keep because the lock was stuck. */
 static int pay_cancel(struct k_handle *h, struct k_txn *t) {
-    int code = k_cancel_locked(t, K_TIMEDOUT);
+    int code = k_cancel_locked(t, h->slot, K_TIMEDOUT);
     if (code == K_BLOCKED) return K_NOTREADY; /* a copy still uses its memory */
     h->cancel_owed = false;
     return code == K_AGAIN ? K_OK : code;
@@ -88,7 +88,7 @@ int k_handle_claim(struct k_handle *h) {
 
 int k_handle_settle(struct k_handle *h) {
     struct k_txn t;
-    int code = k_enter(&t, &h->region, h->slot, k_now_ns() + CANCEL_LOCK_NS);
+    int code = k_enter_as(&t, h, k_now_ns() + CANCEL_LOCK_NS, false);
     if (code == K_OK) code = k_leave_with(&t, pay_cancel(h, &t));
     return code == K_TIMEDOUT ? K_NOTREADY : code;
 }
@@ -100,7 +100,7 @@ void k_handle_release(struct k_handle *h) {
 /* ---- which call a reply answers ---------------------------------------------------------------------------------------------- */
 
 static void note_request(struct k_handle *h, const struct k_call *call) {
-    uint32_t slot = own_slot(h)->last_peer; /* who sent it */
+    uint32_t slot = k_peek(&own_slot(h)->last_peer); /* who sent it */
     if (slot >= h->region.members) return;
     if (!h->accepted && !(h->accepted = k_handle_table(&h->region, sizeof *h->accepted))) return;
     h->accepted[slot] = call->in_call;
@@ -157,7 +157,7 @@ static void answer_first(struct k_handle *h, struct k_call *call, struct k_txn *
 
 static int start_locked(struct k_handle *h, struct k_call *call, int64_t deadline_ns, bool interruptible) {
     struct k_txn t;
-    int code = k_enter_or(&t, &h->region, h->slot, deadline_ns, interruptible);
+    int code = k_enter_as(&t, h, deadline_ns, interruptible);
     if (code != K_OK) return code;
     if (__builtin_expect(h->cancel_owed, 0)) code = pay_cancel(h, &t);
     if (code == K_OK && call->replies) answer_first(h, call, &t);
@@ -205,13 +205,14 @@ int k_call_start_reply_receive(struct k_handle *h, struct k_call *call) {
 static int outcome(struct k_handle *h, struct k_call *call) {
     int code = k_vm_code(&h->region);
     if (code != K_OK) return end_call(h, call, code);
-    if (own_slot(h)->incarnation != h->incarnation) return end_call(h, call, K_SHUTDOWN); /* unbound by another, and bound anew */
-    return end_call(h, call, k_step_finish(&h->region, h->slot, call));
+    code = k_step_finish(&h->region, h->slot, call);
+    atomic_thread_fence(memory_order_acquire); /* whoever binds the slot anew writes the incarnation before all else */
+    return end_call(h, call, k_peek(&own_slot(h)->incarnation) == h->incarnation ? code : K_SHUTDOWN);
 }
 
 /* Spinning pays only if the other side runs on another CPU, where it can answer meanwhile. */
 static bool worth_spinning(const struct k_handle *h) {
-    uint32_t peer = own_slot(h)->last_peer;
+    uint32_t peer = k_peek(&own_slot(h)->last_peer);
     if (peer >= h->region.members) return false;
     uint32_t cpu = atomic_load_explicit(&k_slot_at(&h->region, peer)->cpu, memory_order_relaxed);
     return cpu != 0 && cpu != this_cpu();
@@ -245,9 +246,9 @@ static int64_t time_left(int64_t deadline_ns) {
 /* Leave the tables by the deadline, come what may: with the lock stuck the place stays taken until the handle's next call. */
 static int time_out(struct k_handle *h, struct k_call *call, int verdict) {
     struct k_txn t;
-    int code = k_enter(&t, &h->region, h->slot, k_now_ns() + CANCEL_LOCK_NS);
+    int code = k_enter_as(&t, h, k_now_ns() + CANCEL_LOCK_NS, false);
     if (code == K_OK) {
-        code = k_cancel_locked(&t, verdict);
+        code = k_cancel_locked(&t, h->slot, verdict);
         k_leave(&t, NULL);
         if (code == K_BLOCKED) return K_BLOCKED;
         if (code == K_AGAIN) return outcome(h, call);
@@ -261,7 +262,7 @@ static int time_out(struct k_handle *h, struct k_call *call, int verdict) {
 
 static int wait_started(struct k_handle *h, struct k_call *call, int64_t deadline_ns) {
     struct k_slot *s = own_slot(h);
-    while (k_is_blocked(s) && s->incarnation == h->incarnation) {
+    while (k_is_blocked(s) && k_peek(&s->incarnation) == h->incarnation) {
         int64_t left = time_left(deadline_ns);
         if (left <= 0) {
             int code = time_out(h, call, K_TIMEDOUT);
@@ -317,9 +318,11 @@ int k_call(struct k_handle *h, struct k_call *call, int64_t deadline_ns) {
 int k_handle_interrupt(struct k_handle *h) {
     struct k_txn t;
     if (!atomic_load(&h->busy) || h->fork_epoch != k_fork_epoch()) return K_AGAIN;
-    int code = k_enter(&t, &h->region, h->slot, k_now_ns() + CANCEL_LOCK_NS);
+    uint32_t me = h->region.slots - 1; /* not the owner's record: it may owe wake-ups of its own just now */
+    int code = k_enter(&t, &h->region, me, k_now_ns() + CANCEL_LOCK_NS);
     if (code != K_OK) return code;
-    code = k_cancel_locked(&t, K_INTR);
+    t.incarnation = h->incarnation;
+    code = k_cancel_locked(&t, h->slot, K_INTR);
     k_leave(&t, NULL);
     return code;
 }

@@ -13,7 +13,7 @@
 
 /* Whose CPU a waiter looks at. Peers read that line, so it is written only when it changes. */
 static inline void note_peer(struct k_slot *s, uint32_t peer) {
-    if (s->last_peer != peer) s->last_peer = peer;
+    if (k_peek(&s->last_peer) != peer) __atomic_store_n(&s->last_peer, peer, __ATOMIC_RELAXED);
 }
 
 /* ---- moving the 64 bytes ------------------------------------------------------------------------------------------ */
@@ -294,13 +294,13 @@ int k_step(struct k_region *region, uint32_t me, struct k_call *call, struct k_w
 
 /* ---- giving up, and reading how it ended --------------------------------------------------------------------------------------- */
 
-int k_cancel_locked(struct k_txn *t, int verdict) {
-    struct k_slot *s = k_me(t);
+int k_cancel_locked(struct k_txn *t, uint32_t index, int verdict) {
+    struct k_slot *s = k_slot_at(t->region, index);
     uint32_t blocked = s->rts & (K_RTS_SENDING | K_RTS_RECEIVING);
-    if (s->rts & (K_RTS_FREE | K_RTS_CLOSING)) return K_AGAIN;
+    if (s->rts & (K_RTS_FREE | K_RTS_CLOSING) || (t->incarnation && s->incarnation != t->incarnation)) return K_AGAIN;
     if (!blocked) return s->rts & K_RTS_ONCOPY ? K_BLOCKED : K_AGAIN;
-    if (!k_leave_list(t, s, t->me)) return K_BADVMID;
-    k_end_wait(t, s, t->me, verdict, 0);
+    if (!k_leave_list(t, s, index)) return K_BADVMID;
+    k_end_wait(t, s, index, verdict, 0);
     bool copying = s->rts & K_RTS_ONCOPY;
     int code = k_commit(t);
     return code == K_OK && copying ? K_BLOCKED : code;
@@ -311,7 +311,7 @@ int k_step_cancel(struct k_region *region, uint32_t me, int verdict, struct k_wa
     if (wakes) wakes->n = 0;
     int code = k_enter(&t, region, me, K_FOREVER);
     if (code != K_OK) return code;
-    code = k_cancel_locked(&t, verdict);
+    code = k_cancel_locked(&t, me, verdict);
     k_leave(&t, wakes);
     return code;
 }

@@ -16,7 +16,7 @@ int k_check_caller(const struct k_txn *t, uint32_t op) {
     if (code != K_OK) return code;
     if (t->me >= t->region->members) return K_OK; /* a kernel slot acts for others */
     if (s->self != t->me) return K_BADPROC;
-    if (s->rts & (K_RTS_FREE | K_RTS_CLOSING)) return K_NOTBIND;
+    if (s->rts & (K_RTS_FREE | K_RTS_CLOSING) || (t->incarnation && s->incarnation != t->incarnation)) return K_NOTBIND;
     if (s->rts || s->misc & K_MISC_BACKUP) return K_NOTREADY;
     return allowed(t->region, s, t->me, op) ? K_OK : K_TRAPDENIED;
 }

@@ -33,6 +33,11 @@ static inline bool k_is_bound(const struct k_slot *s) {
     return !(s->rts & (K_RTS_FREE | K_RTS_CLOSING));
 }
 
+/* A word that others change under the lock, read without it: for a guess, or by its owner between calls. */
+static inline uint32_t k_peek(const uint32_t *word) {
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
 /* Its owner may not go on yet. The one word that says so; read without the lock by the owner alone. */
 static inline bool k_is_blocked(const struct k_slot *s) {
     uint32_t rts = __atomic_load_n(&s->rts, __ATOMIC_ACQUIRE);
@@ -97,6 +102,6 @@ void k_release_parties(struct k_txn *t, struct k_slot *s);
 int k_receive(struct k_txn *t, struct k_call *call);
 int k_reply(struct k_txn *t, struct k_call *call);
 int k_operate(struct k_txn *t, struct k_call *call);
-int k_cancel_locked(struct k_txn *t, int verdict);
+int k_cancel_locked(struct k_txn *t, uint32_t index, int verdict);
 
 #endif

@@ -16,6 +16,7 @@
 struct k_txn {
     struct k_region *region;
     uint32_t me;
+    uint32_t incarnation; /* of the slot that acts, as its handle knows it; 0: whoever has it */
     uint32_t pairs;
     uint32_t wakes;
     uint32_t woken; /* how many of them are committed */
@@ -29,6 +30,7 @@ static inline int k_enter_or(struct k_txn *t, struct k_region *region, uint32_t 
     int code = k_lock(region, deadline_ns, interruptible);
     t->region = region;
     t->me = me;
+    t->incarnation = 0;
     t->pairs = t->wakes = t->woken = 0;
     t->damaged = false;
     return code;
@@ -36,6 +38,13 @@ static inline int k_enter_or(struct k_txn *t, struct k_region *region, uint32_t 
 
 static inline int k_enter(struct k_txn *t, struct k_region *region, uint32_t me, int64_t deadline_ns) {
     return k_enter_or(t, region, me, deadline_ns, false);
+}
+
+/* By a handle: its slot may have been unbound, and bound to another, since it last looked. */
+static inline int k_enter_as(struct k_txn *t, struct k_handle *h, int64_t deadline_ns, bool interruptible) {
+    int code = k_enter_or(t, &h->region, h->slot, deadline_ns, interruptible);
+    t->incarnation = h->incarnation;
+    return code;
 }
 
 static inline struct k_slot *k_me(const struct k_txn *t) {
