@@ -171,35 +171,38 @@ static bool own_mapping(const void *address, char *needle, size_t size) {
     return found;
 }
 
-/* True also when its map cannot be read: then Linux refuses the copy itself. */
-static bool maps_region(const struct k_region *region, int32_t pid) {
-    char needle[64], line[512];
+enum standing { MEMBER, STRANGER, GONE };
+
+/* A process that is exiting has an empty map. One whose map cannot be read passes: then Linux refuses the copy itself. */
+static enum standing standing_of(const struct k_region *region, int32_t pid) {
+    char needle[64] = "", line[512];
     FILE *maps = open_maps(pid);
-    bool found = false;
-    if (!maps) return errno == EACCES || errno == EPERM;
-    if (own_mapping(region->base, needle, sizeof needle))
-        while (!found && fgets(line, sizeof line, maps)) found = line_names(line, needle);
-    found = found || ferror(maps);
+    enum standing standing = GONE;
+    if (!maps) return errno == EACCES || errno == EPERM ? MEMBER : GONE;
+    if (!own_mapping(region->base, needle, sizeof needle)) standing = STRANGER;
+    while (standing != MEMBER && fgets(line, sizeof line, maps)) standing = *needle && line_names(line, needle) ? MEMBER : STRANGER;
+    if (ferror(maps)) standing = errno == EACCES || errno == EPERM ? MEMBER : GONE;
     fclose(maps);
-    return found;
+    return standing;
 }
 
-/* The pid of a slot's owner, once it is known to be a member. K_BADPID: it is not. */
-static int believe(struct k_handle *h, uint32_t slot, int32_t *pid) {
+/* The pid of a slot's owner, once it is known to be a member. K_BADPID: it is not; `gone` (K_SRCDIED, K_DSTDIED): it has exited. */
+static int believe(struct k_handle *h, uint32_t slot, int32_t *pid, int gone) {
     const struct k_slot *s = k_slot_at(&h->region, slot);
     uint64_t claim = (uint64_t)s->incarnation << 32 | (uint32_t)s->pid;
     *pid = (int32_t)(uint32_t)claim;
     if (slot == h->slot) *pid = h->pid;
     if (*pid == h->pid || (h->members && h->members[slot] == claim)) return K_OK;
-    if (*pid <= 0 || !maps_region(&h->region, *pid)) return K_BADPID;
+    enum standing standing = *pid > 0 ? standing_of(&h->region, *pid) : STRANGER;
+    if (standing != MEMBER) return standing == GONE ? gone : K_BADPID;
     if (!h->members) h->members = k_handle_table(&h->region, sizeof *h->members);
     if (h->members) h->members[slot] = claim;
     return K_OK;
 }
 
 static int copy_held(struct k_handle *h, struct k_copy *c, k_copy_fallback *fallback, void *context) {
-    int code = believe(h, c->src_slot, &c->src_pid);
-    if (code == K_OK) code = believe(h, c->dst_slot, &c->dst_pid);
+    int code = believe(h, c->src_slot, &c->src_pid, K_SRCDIED);
+    if (code == K_OK) code = believe(h, c->dst_slot, &c->dst_pid, K_DSTDIED);
     if (code != K_OK) return code;
     code = k_copy_bytes(c->src_pid, c->src_address, c->dst_pid, c->dst_address, c->bytes, h->region.limits.copy_buf);
     return (code == K_PERM || code == K_NOSYS) && fallback ? fallback(context, c) : code;

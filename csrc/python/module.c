@@ -29,9 +29,20 @@ static PyObject *copy_bytes(PyObject *module, PyObject *const *args, Py_ssize_t 
     return PyLong_FromLong(code);
 }
 
+/* The bytes stay where they are for as long as their buffer is exported, which is the caller's to see to. */
+static PyObject *span_of(PyObject *module, PyObject *buffer) {
+    (void)module;
+    Py_buffer view;
+    if (PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE) < 0) return NULL;
+    PyObject *span = Py_BuildValue("(Kn)", (unsigned long long)(uintptr_t)view.buf, view.len);
+    PyBuffer_Release(&view);
+    return span;
+}
+
 static PyMethodDef functions[] = {
     {"now_ns", now_ns, METH_NOARGS, "now_ns() -> int: CLOCK_MONOTONIC, the clock of all deadlines."},
     {"copy_bytes", FASTCALL(copy_bytes), "copy_bytes(src_pid, src_address, dst_pid, dst_address, nbytes, chunk) -> code: between host processes (0: the caller)."},
+    {"span_of", span_of, METH_O, "span_of(buffer) -> (address, nbytes): where the bytes of a contiguous buffer are."},
     {"set_error_factory", set_error_factory, METH_O, "set_error_factory(f): f(code, operation, endpoint, peer, object) makes what is raised (None: RuntimeError). Returns the one before."},
     {"set_copy_fallback", set_copy_fallback, METH_O,
      "set_copy_fallback(f): f(object, src_slot, src_pid, src_address, dst_slot, dst_pid, dst_address, nbytes) -> code, where Linux refuses a copy."},

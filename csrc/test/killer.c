@@ -74,11 +74,17 @@ static int sleep_till_done(uint32_t slot, struct k_call *call) {
     return vm_runs() ? k_step_finish(&world.region, slot, call) : K_VMNOTRUN;
 }
 
+/* Nothing is left behind, even if the parent was killed just now. */
+static void die_with_parent(void) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == 1) _exit(1);
+}
+
 static void sleeper_main(const struct sleeper *sleeper) {
     struct k_message message = {.type = (int32_t)sleeper->slot};
     int32_t peer = sleeper->peer == FROM_ANY ? K_ANY : world_endpoint(&world, sleeper->peer);
     struct k_call call = {.op = sleeper->op, .peer = peer, .message = &message, .as_p_nr = INT32_MIN};
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    die_with_parent();
     int code = k_step(&world.region, sleeper->slot, &call, NULL);
     if (code != K_BLOCKED) die("sleeper %u did not block: %d", sleeper->slot, code);
     control->sleeper[sleeper->slot].code = sleep_till_done(sleeper->slot, &call);
@@ -330,12 +336,12 @@ static long nth_committed(long n) {
 
 /* Kill the one who recovers, too: at every instruction after a few of the first kills, or at a few random ones. */
 static long kill_recoveries(void) {
-    enum { FIRST_KILLS = 3 };
+    enum { FIRST_KILLS = 2 };
     long kills = 0, windows = 0;
     for (long k = 0; k < course.path.steps; k++) windows += course.committed[k];
     if (windows == 0) return 0;
     for (long i = 0; i < (options.sample ? 1 : FIRST_KILLS); i++) {
-        long at = nth_committed(options.sample ? random_below(windows) : i == 0 ? 0 : i == 1 ? windows - 1 : random_below(windows));
+        long at = nth_committed(options.sample || i > 0 ? random_below(windows) : 0);
         follow_recovery(at);
         if (options.sample)
             for (long j = 0; j < options.sample / 4; j++, kills++) trial(at, random_below(recovery.steps));

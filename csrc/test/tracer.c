@@ -68,14 +68,30 @@ static uint64_t program_counter(pid_t pid) {
 }
 #endif
 
+/* How often each address was visited so far, in a hash table. */
+static void count_visits(struct path *path) {
+    enum { BUCKETS = 1 << 16 };
+    static struct { uint64_t address; uint32_t visits; } table[BUCKETS];
+    memset(table, 0, sizeof table);
+    for (long k = 0; k < path->steps; k++) {
+        uint64_t address = path->at[k];
+        uint32_t i = (uint32_t)((address * 0x9E3779B97F4A7C15u) >> 48);
+        while (table[i].address && table[i].address != address) i = (i + 1) % BUCKETS;
+        table[i].address = address;
+        bool stays = k > 0 && path->at[k - 1] == address;
+        path->visits[k] = stays ? table[i].visits : ++table[i].visits;
+    }
+}
+
 void tracer_follow(pid_t pid, const volatile uint32_t *finished, struct path *path, void (*look)(long k)) {
-    if (!path->at) path->at = malloc(STEPS_MAX * sizeof path->at[0]);
+    if (!path->at) path->at = malloc(STEPS_MAX * sizeof path->at[0]), path->visits = malloc(STEPS_MAX * sizeof path->visits[0]);
     path->steps = 0;
     do {
         if (path->steps == STEPS_MAX) give_up("the operation does not end");
         if (look) look(path->steps);
         path->at[path->steps++] = program_counter(pid);
     } while (tracer_step(pid, finished));
+    count_visits(path);
 }
 
 bool tracer_go_slowly(pid_t pid, const volatile uint32_t *finished, long steps) {
@@ -101,29 +117,26 @@ static bool run_to_breakpoint(pid_t pid, uint64_t address, long text) {
     return program_counter(pid) == address;
 }
 
-/* How often the path comes to instruction k's address up to k; *inside: repeats of that very instruction before k. */
-static long visits(const struct path *path, long k, long *inside) {
-    long n = 0;
-    *inside = 0;
-    for (long i = 0; i <= k; i++) {
-        if (path->at[i] != path->at[k]) continue;
-        if (i > 0 && path->at[i - 1] == path->at[i]) ++*inside;
-        else n++, *inside = 0;
+/* The instruction from which to step on to k: cheap to reach by a breakpoint, and not far. 0: the start. */
+static long best_stop(const struct path *path, long k) {
+    enum { COST_OF_A_STOP = 6, FARTHEST = 4000 }; /* in steps */
+    long best = 0, best_cost = k;
+    for (long j = k; j > 20 && k - j < FARTHEST && k - j < best_cost; j--) {
+        long cost = (long)path->visits[j] * COST_OF_A_STOP + k - j;
+        if (path->at[j - 1] != path->at[j] && cost < best_cost) best = j, best_cost = cost;
     }
-    return n;
+    return best;
 }
 
 bool tracer_go(pid_t pid, const volatile uint32_t *finished, const struct path *path, long k) {
-    enum { COST_OF_A_STOP = 6 }; /* in steps */
-    long inside, n = visits(path, k, &inside);
-    uint64_t address = path->at[k];
+    long stop = best_stop(path, k);
+    uint64_t address = path->at[stop];
     errno = 0;
     long text = ptrace(PTRACE_PEEKTEXT, pid, address, 0);
-    if (errno || k < 20 || n * COST_OF_A_STOP >= k || ptrace(PTRACE_POKETEXT, pid, address, text) != 0)
-        return tracer_go_slowly(pid, finished, k);
-    for (long i = 0; i < n; i++)
+    if (stop == 0 || errno || ptrace(PTRACE_POKETEXT, pid, address, text) != 0) return tracer_go_slowly(pid, finished, k);
+    for (uint32_t i = 0; i < path->visits[stop]; i++)
         if ((i > 0 && !step_off(pid, address)) || !run_to_breakpoint(pid, address, text)) return false;
-    return tracer_go_slowly(pid, finished, inside);
+    return tracer_go_slowly(pid, finished, k - stop);
 }
 
 #else

@@ -8,12 +8,11 @@
 
 enum { STEPS_MAX = 400000 };
 
-/* Where a child goes between its start and the end of its operation, one entry an instruction: `at[k]` is the address of the one
- * that comes after k others. */
+/* Where a child goes between its start and the end of its operation, one entry an instruction. */
 struct path {
     long steps;
-    bool running_on; /* longer than STEPS_MAX */
-    uint64_t *at;
+    uint64_t *at;     /* address of the instruction that comes after k others */
+    uint32_t *visits; /* how often the path has come to that address by then; staying there (a repeat prefix) is one visit */
 };
 
 /* A child stopped before it begins `operate`, whose result goes to *code; *finished is set when that is done. Both are shared. */
