@@ -1,0 +1,96 @@
+"""Every limit, timeout and retry bound of the system, in one place.
+
+Nothing in drvs retries, queues or waits without one of these. `DRVS_LIMITS="lock_ms=500,clients_per_uid=64"` in the
+environment changes them for a process (noded: for its node); `drvs status` shows the values in force.
+"""
+
+import os
+
+#: name -> (value in force, default, what it bounds)
+TABLE: dict[str, tuple[int, int, str]] = {}
+
+
+def _overrides() -> dict[str, int]:
+    found = {}
+    for word in filter(None, (part.strip() for part in os.environ.get("DRVS_LIMITS", "").split(","))):
+        name, _, value = word.partition("=")
+        if not value.strip().isdigit():
+            raise ValueError(f"DRVS_LIMITS has {word!r}: write name=number, separated by commas")
+        found[name.strip()] = int(value)
+    return found
+
+
+_changed = _overrides()
+
+
+def _limit(name: str, default: int, meaning: str) -> int:
+    value = _changed.get(name, default)
+    TABLE[name] = (value, default, meaning)
+    return value
+
+
+# The guide's, as its own listing shows them; parameters of drvs_init.
+NR_VMS = _limit("nr_vms", 32, "VMs of a node")
+NR_NODES = _limit("nr_nodes", 32, "nodes of a cluster")
+NR_PROCS = _limit("nr_procs", 189, "processes of a VM")
+NR_TASKS = _limit("nr_tasks", 67, "tasks of a VM")
+NR_SYSPROCS = _limit("nr_sysprocs", 96, "system slots of a VM, tasks included")
+COPY_BUF = _limit("copy_buf", 32768, "bytes of one piece of a copy")
+COPY_LEN_MAX = _limit("copy_len_max", 524288, "bytes of one copy")
+NOTES = _limit("notes", 0, "notifications from user slots that may wait in a VM; 0: one per slot, at least 1024")
+
+# What those may be at most.
+MAX_VMS = 256
+MAX_NODES = 4096
+MAX_PROCS = 32000
+MIN_TASKS = 3
+MAX_TASKS = 299
+MAX_SYSPROCS = 1024
+MAX_COPY_LEN = 1 << 30
+MAX_NOTES = 1 << 20
+MAX_PID = 1 << 22
+MIN_NOTES = 1024
+NAME_BYTES = 15
+
+VERSION, SUBVERSION = 2, 1
+
+# noded
+NODED_LOCK_MS = _limit("noded_lock_ms", 100, "ms that noded waits for a VM's lock before it calls the VM suspect")
+TICK_MS = _limit("tick_ms", 1000, "ms between two looks of the watchdog, and of the scan where there are no pidfds")
+CLIENTS = _limit("clients", 8192, "connections to noded")
+CLIENTS_PER_UID = _limit("clients_per_uid", 2048, "connections to noded of one user who is not the node's owner")
+PACKET_BYTES = _limit("packet_bytes", 65536, "bytes of a request or a reply on the control socket")
+LISTEN_BACKLOG = _limit("listen_backlog", 1024, "connections that wait to be accepted")
+WAITS_PER_UID = _limit("waits_per_uid", 4096, "calls of one user that noded holds (wait4bind, lookup…)")
+UNBIND_WAIT_MS = _limit("unbind_wait_ms", 30000, "ms that unbind waits for a process to let go")
+LOCK_CPU_MS = _limit("lock_cpu_ms", 200, "ms of CPU time a lock holder may burn before its VM is audited")
+LOG_BYTES = _limit("log_bytes", 1 << 20, "bytes of noded's log before it is turned over (one old file is kept)")
+BINDINGS = _limit("bindings", 131072, "endpoints of a node, over all VMs")
+FD_RESERVE = _limit("fd_reserve", 512, "descriptors kept free for clients when pidfds are opened")
+FD_OWN = _limit("fd_own", 64, "descriptors, and connections of root and the owner, that strangers cannot use up")
+KEEPER_RESTARTS = _limit("keeper_restarts", 16, "times that noded starts another keeper because the last one died")
+KEEPER_MS = _limit("keeper_ms", 2000, "ms that noded waits for the keeper's answer")
+LOOK_AGAIN_MS = _limit("look_again_ms", 100, "ms until the watchdog looks again at a lock it has found held")
+REAP_SLICE = _limit("reap_slice", 256, "unbindings of dead processes between two looks at clients")
+START_MS = _limit("start_ms", 15000, "ms that `drvs up` waits for noded to be ready")
+STOP_MS = _limit("stop_ms", 15000, "ms that `drvs down` waits for noded to end")
+
+# Clients
+CONNECT_TRIES = _limit("connect_tries", 120, "tries to reach noded while it restarts")
+CONNECT_WAIT_MS = _limit("connect_wait_ms", 25, "ms between two of them")
+IDLE_CONNECTIONS = _limit("idle_connections", 4, "connections to noded that a client keeps for its next calls")
+CALL_MS = _limit("call_ms", 30000, "ms that a management call waits for noded's answer beyond its own timeout")
+
+# Endpoints
+SPIN_US = _limit("spin_us", 20, "microseconds of CPU-aware spinning before a wait sleeps; 0: none")
+
+# asyncio
+INLINE_CALLS = _limit("inline_calls", 16, "calls that need not wait which a task makes before other tasks get a turn")
+INTERRUPT_RETRY_MS = _limit(
+    "interrupt_retry_ms", 1, "ms between two interruptions of a cancelled call that has not ended"
+)
+
+
+def unknown_names() -> list[str]:
+    """Return names in DRVS_LIMITS that are no limit (a typing error would otherwise pass unseen)."""
+    return sorted(set(_changed) - set(TABLE))
