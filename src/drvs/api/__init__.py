@@ -1,0 +1,29 @@
+"""The Python API: what programs use, and the only thing that the layers above may touch.
+
+    connect()  -> Node  -> VM  -> Endpoint, Block
+    node       limits, VMs            vm         binding, names, privileges, processes
+    endpoint   calls and copies       block      memory offered for copies
+
+`drvs` re-exports all of it, lazily.
+"""
+
+from drvs.api.block import Block
+from drvs.api.endpoint import Endpoint
+from drvs.api.entry import connect, wait_for_bind
+from drvs.api.info import NodeInfo, ProcessInfo, VmInfo
+from drvs.api.node import Node
+from drvs.api.privileges import Privileges
+from drvs.api.vm import VM
+
+__all__ = [
+    "VM",
+    "Block",
+    "Endpoint",
+    "Node",
+    "NodeInfo",
+    "Privileges",
+    "ProcessInfo",
+    "VmInfo",
+    "connect",
+    "wait_for_bind",
+]

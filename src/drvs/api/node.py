@@ -1,0 +1,224 @@
+"""Node: the noded of one runtime directory, and what it manages."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any
+
+from drvs.api import binding
+from drvs.api.endpoint import Endpoint
+from drvs.api.info import NodeInfo, VmInfo
+from drvs.api.timeouts import to_milliseconds
+from drvs.api.vm import VM
+from drvs.base.codes import Code
+from drvs.base.errors import make_error
+from drvs.base.flags import VmState
+from drvs.base.ids import EndpointId, NodeId
+from drvs.base.limits import SPIN_US
+from drvs.daemon.client import Client
+
+
+class Node:
+    """A node, reached through its runtime directory; from `drvs.connect`.
+
+    As a context manager it closes its connections; what was created on the node goes on.
+
+    Attributes:
+        client: the connection to noded, for management calls that have no method here.
+    """
+
+    def __init__(self, runtime_dir: str | os.PathLike[str] | None = None) -> None:
+        self.client = Client(runtime_dir)
+        self._id: NodeId | None = None
+
+    @property
+    def id(self) -> NodeId:
+        """The number of the node."""
+        if self._id is None:
+            self._id = NodeId(self.client.call("hello")["node"])
+        return self._id
+
+    @property
+    def runtime_dir(self) -> str:
+        """The directory with the node's socket."""
+        return self.client.runtime_dir
+
+    def __repr__(self) -> str:
+        return f"<Node in {self.runtime_dir}>"
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to noded; the next call opens one again."""
+        self.client.close()
+
+    # ---- the node
+
+    def init(
+        self,
+        node: int = 0,
+        *,
+        nr_vms: int | None = None,
+        nr_nodes: int | None = None,
+        nr_procs: int | None = None,
+        nr_tasks: int | None = None,
+        nr_sysprocs: int | None = None,
+        copy_buf: int | None = None,
+        copy_len_max: int | None = None,
+        notes: int | None = None,
+        debug: int = 0,
+    ) -> None:
+        """Initialise the node (`drvs up` has done so, unless it was told not to).
+
+        Args:
+            node: its number in the cluster.
+            nr_vms, nr_nodes: how many VMs and nodes at most.
+            nr_procs, nr_tasks, nr_sysprocs: slots of a VM, unless the VM asks for less.
+            copy_buf, copy_len_max: bytes of one piece of a copy, and of one copy.
+            notes: notifications from user slots that may be pending in a VM.
+            debug: categories of the log (`drvs.DebugMask`).
+
+        Raises:
+            AccessDenied: the caller is neither root nor the owner of the node.
+            Busy: it is initialised already.
+            OutOfRange: a limit is out of range.
+
+        Canonical: mnx_drvs_init (guide 4.1.1)
+        """
+        limits: dict[str, Any] = {
+            "nr_vms": nr_vms,
+            "nr_nodes": nr_nodes,
+            "nr_procs": nr_procs,
+            "nr_tasks": nr_tasks,
+            "nr_sysprocs": nr_sysprocs,
+            "copy_buf": copy_buf,
+            "copy_len_max": copy_len_max,
+            "notes": notes,
+        }
+        self.client.call("drvs_init", node=node, debug=debug, **limits)
+        self._id = NodeId(node)
+
+    def end(self) -> None:
+        """End all VMs and bindings; noded stays, and can be initialised again.
+
+        Raises:
+            AccessDenied: the caller is neither root nor the owner of the node.
+            NotRunning: it is not initialised.
+
+        Canonical: mnx_drvs_end (guide 4.1.2)
+        """
+        self.client.call("drvs_end")
+
+    def info(self) -> NodeInfo:
+        """Return the node's limits and what it logs.
+
+        Raises:
+            NotRunning: it is not initialised.
+
+        Canonical: mnx_getdrvsinfo (guide 4.1.3)
+        """
+        reply = self.client.call("getdrvsinfo")
+        if reply["node"] < 0:
+            raise make_error(Code.DRVSINIT, "info")
+        return NodeInfo.from_reply(reply.fields)
+
+    def set_debug(self, mask: int) -> None:
+        """Choose the categories of noded's log (`drvs.DebugMask`).
+
+        Raises:
+            AccessDenied: the caller is neither root nor the owner of the node.
+        """
+        self.client.call("setdebug", mask=int(mask))
+
+    def dump(self) -> str:
+        """Write the table of VMs into noded's log, in the guide's columns, and return it.
+
+        Canonical: mnx_vm_dump (guide 4.1.12)
+        """
+        return str(self.client.call("vm_dump")["text"])
+
+    # ---- VMs
+
+    def create_vm(
+        self,
+        name: str,
+        *,
+        vmid: int | None = None,
+        nr_procs: int | None = None,
+        nr_tasks: int | None = None,
+        nr_sysprocs: int | None = None,
+        notes: int | None = None,
+    ) -> VM:
+        """Create a VM.
+
+        Args:
+            name: at most 15 bytes, unique on the node.
+            vmid: its number; None for the lowest free one.
+            nr_procs, nr_tasks, nr_sysprocs, notes: its limits; None for the node's.
+
+        Raises:
+            AccessDenied: the caller is neither root nor the owner of the node.
+            Busy: the name or the number is taken.
+            OutOfRange: a limit is above the node's.
+            NoMemory: there is no memory for it.
+
+        Canonical: mnx_vm_init (guide 4.1.4)
+        """
+        limits: dict[str, Any] = {
+            "nr_procs": nr_procs,
+            "nr_tasks": nr_tasks,
+            "nr_sysprocs": nr_sysprocs,
+            "notes": notes,
+        }
+        reply = self.client.call("vm_init", name=name, vmid=vmid, **limits)
+        return VM(self, reply["vmid"], name, owned=True)
+
+    def vm(self, name_or_id: str | int) -> VM:
+        """Return a running VM by its name or number.
+
+        Raises:
+            NotRunning: there is none.
+
+        Canonical: mnx_getvminfo (guide 4.1.6)
+        """
+        key: dict[str, Any] = {"name": name_or_id} if isinstance(name_or_id, str) else {"vmid": int(name_or_id)}
+        reply = self.client.call("getvminfo", **key)
+        info = VmInfo.from_reply(reply.fields)
+        if info.state == VmState.FREE:
+            raise make_error(Code.VMNOTRUN, "vm", detail=f"there is no running VM {name_or_id!r}")
+        return VM(self, info.vmid, info.name)
+
+    def vms(self) -> list[VmInfo]:
+        """Return the VMs of the node."""
+        return [VmInfo.from_reply(row) for row in self.client.call("vm_list")["vms"]]
+
+    # ---- processes
+
+    def wait_for_bind(self, timeout: float | None = None, *, spin_us: int = SPIN_US) -> Endpoint:
+        """Wait until this process is bound on this node, and return its endpoint; see `drvs.wait_for_bind`.
+
+        Raises:
+            TimedOut: nobody bound it in `timeout` seconds.
+
+        Canonical: mnx_wait4bind, mnx_wait4bind_T (guide 4.1.8)
+        """
+        reply = self.client.call("wait4bind", timeout_ms=to_milliseconds(timeout))
+        return binding.attach_found(self, reply, spin_us)
+
+    def endpoint_of(self, pid: int) -> EndpointId:
+        """Return the endpoint of a host process in the caller's VM.
+
+        Raises:
+            NotBound: one of the two is not bound.
+            OutOfRange: it is in another VM, or no process can have that number.
+
+        Canonical: mnx_getep (guide 4.1.10)
+        """
+        return EndpointId(self.client.call("getep", pid=pid)["endpoint"])
