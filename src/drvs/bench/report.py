@@ -1,0 +1,111 @@
+"""What a person sees of a run: a table a question, a plot of the round trips, and the promises with what came out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from drvs.bench.footprint import Figure
+from drvs.bench.stats import Row
+from drvs.bench.targets import Target
+from drvs.ui.console import out, unicode_ok
+from drvs.ui.picture import Bar, bars
+from drvs.ui.table import Column, number, plain, show
+from drvs.ui.units import count, significant, size
+
+_TITLES = {
+    "roundtrip": "Round trip, 64 bytes there and back (us)",
+    "copy": "Copy out of another process",
+    "scale": "One server among many endpoints (us)",
+    "fanin": "Many callers of one server, as the server sees it (us)",
+}
+_NOTES = {
+    "different": "on two cores",
+    "same": "on one core",
+    "unpinned": "where the scheduler likes",
+}
+
+
+def _mechanism(row: Row) -> str:
+    name = plain(row["mechanism"])
+    return f"[ours]{name}[/]" if name.startswith("drvs") else name
+
+
+def _timing_cells(row: Row) -> list[str]:
+    return [significant(row[key]) for key in ("p50_us", "mean_us", "p99_us")] + [count(row["per_second"])]
+
+
+def timing_table(table: str, rows: Sequence[Row]) -> None:
+    """Print the timing rows of a table, fastest first within a placement."""
+    columns = [Column("mechanism"), Column("placement"), *map(number, ("p50", "mean", "p99", "per second"))]
+    ordered = sorted(rows, key=lambda row: (list(_NOTES).index(row["placement"]), row["p50_us"]))
+    show(columns, [[_mechanism(row), row["placement"], *_timing_cells(row)] for row in ordered], _TITLES[table])
+
+
+def copy_table(rows: Sequence[Row]) -> None:
+    """Print the rows of the copy table."""
+    columns = [
+        Column("mechanism"),
+        Column("placement"),
+        number("size"),
+        number("p50 us"),
+        number("mean us"),
+        number("p99 us"),
+        number("GiB/s"),
+    ]
+    ordered = sorted(rows, key=lambda row: (row["placement"], row["size"], row["mechanism"]))
+    cells = [
+        [
+            _mechanism(row),
+            row["placement"],
+            size(row["size"]),
+            *_timing_cells(row)[:3],
+            significant(row["gib_per_second"]),
+        ]
+        for row in ordered
+    ]
+    show(columns, cells, _TITLES["copy"])
+
+
+def memory_table(figures: Sequence[Figure]) -> None:
+    """Print what things cost."""
+    rows = [[figure.name, f"{significant(figure.value)} {figure.unit}"] for figure in figures]
+    show([Column("cost", fold=True), number("measured")], rows, "Memory and idle cost")
+
+
+def plot(rows: Sequence[Row]) -> None:
+    """Draw the median round trips of each placement as bars on a logarithmic scale."""
+    console = out()
+    for placement, note in _NOTES.items():
+        chosen = sorted((row for row in rows if row["placement"] == placement), key=lambda row: row["p50_us"])
+        if chosen:
+            console.print(f"\nMedian round trip {note}, logarithmic scale", style="bold", markup=False)
+            entries = [Bar(row["mechanism"], row["p50_us"], f"{significant(row['p50_us'])} us") for row in chosen]
+            width = max(10, min(48, console.width - 40))
+            for row, line in zip(chosen, bars(entries, width, unicode_ok(sys.stdout)), strict=True):
+                style = "ours" if row["mechanism"].startswith("drvs") else None
+                console.print(line, style=style, markup=False, no_wrap=True)
+
+
+def targets_table(targets: Sequence[Target]) -> None:
+    """Print the promises and what came out."""
+    rows = [
+        [target.what, target.shown, target.wanted, "[ok]reached[/]" if target.reached else "[warn]missed[/]"]
+        for target in targets
+    ]
+    show([Column("figure", fold=True), number("measured"), number("wanted"), Column("")], rows, "Against the promises")
+
+
+def show_table(table: str, rows: Sequence[Row]) -> None:
+    """Print one table of rows, with its plot where it has one."""
+    if table == "copy":
+        copy_table(rows)
+    elif table in _TITLES:
+        timing_table(table, rows)
+    if table == "roundtrip":
+        plot(rows)
+
+
+def skipped_lines(skipped: dict[str, str]) -> list[str]:
+    """Return a line for each mechanism that was not measured."""
+    return [f"skipped: {name}: {reason}" for name, reason in skipped.items()]

@@ -1,0 +1,48 @@
+"""How long to measure: the full run, and a quick one for a first look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from drvs.bench.stats import clock_cost
+
+
+@dataclass
+class Settings:
+    """Sizes of a run.
+
+    Attributes:
+        quick: a first look rather than figures to quote.
+        rounds: of mechanisms that take turns.
+        peer_rounds: of the others.
+        batch_s: seconds of one batch: short, so that most batches are not disturbed at all, and the median is not.
+        singles: calls timed one by one in a round, at most.
+        endpoints: how many the scale table binds, and
+        threads: how many of them are threads of their own.
+        idle_s: seconds over which a waiting process is watched.
+        clock_cost: nanoseconds taken off single calls.
+        skipped: what was not measured, and why.
+    """
+
+    quick: bool = False
+    rounds: int = 50
+    peer_rounds: int = 15
+    batch_s: float = 0.01
+    singles: int = 1000
+    endpoints: int = 30_000
+    threads: int = 10_000
+    idle_s: float = 5.0
+    clock_cost: int = field(default_factory=clock_cost)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def full() -> Settings:
+    """Return the settings for figures to quote."""
+    return Settings()
+
+
+def quick() -> Settings:
+    """Return the settings for a first look: half a minute, and a smaller crowd in the scale table."""
+    return Settings(
+        quick=True, rounds=10, peer_rounds=4, batch_s=0.005, singles=500, endpoints=3000, threads=1000, idle_s=1.5
+    )

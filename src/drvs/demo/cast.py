@@ -1,0 +1,108 @@
+"""The processes of the demo, and the events they report over their stdout.
+
+bound       endpoint            a client has its endpoint
+progress    files               so many files done
+died        code, server, file  a call ended because the server died
+resumed     server              the client found the server's name again
+finished    digests, bytes, latencies
+gone        status              the process ended (made up here, when its pipe closes)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+CLIENTS = 8
+
+
+class Actor:
+    """One process of the demo."""
+
+    def __init__(self, title: str, module: str, *arguments: str) -> None:
+        self.title = title
+        command = [sys.executable, "-m", f"drvs.demo.{module}", *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, process_group=0)
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.counts: dict[str, int] = {}
+        self._rest = b""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def fileno(self) -> int:
+        """The pipe that its events come through."""
+        assert self.process.stdout is not None
+        return self.process.stdout.fileno()
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return the events that have come; the last one of a process that ended is `gone`."""
+        chunk = os.read(self.fileno(), 1 << 20)
+        if not chunk:
+            return [self._note({"event": "gone", "status": self.process.wait()})]
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        return [self._note(json.loads(line)) for line in lines]
+
+    def _note(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Remember the last event of each kind, and how many there were."""
+        kind = event["event"]
+        self.facts[kind] = event
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        return event
+
+    def end(self) -> None:
+        """Kill it if it lives, and collect it."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+class Cast:
+    """All processes of the demo; leaving it ends them."""
+
+    def __init__(self) -> None:
+        self.actors: list[Actor] = []
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> Cast:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for actor in self.actors:
+            actor.end()
+        self._selector.close()
+
+    def enter(self, actor: Actor) -> Actor:
+        """Bring a process on stage."""
+        self.actors.append(actor)
+        self._selector.register(actor, selectors.EVENT_READ)
+        return actor
+
+    def events(self, patience_s: float) -> Iterator[tuple[Actor, dict[str, Any]]]:
+        """Yield events as they come, until the caller stops asking.
+
+        Raises:
+            TimeoutError: nothing came for `patience_s` seconds.
+        """
+        while True:
+            began = time.monotonic()
+            ready = self._selector.select(patience_s)
+            if not ready and time.monotonic() - began >= patience_s:
+                raise TimeoutError(f"nothing happened for {patience_s:.0f} s")
+            for key, _ in ready:
+                actor: Actor = key.fileobj  # type: ignore[assignment]
+                for event in actor.read():
+                    if event["event"] == "gone":
+                        self._selector.unregister(actor)
+                    yield actor, event

@@ -1,0 +1,95 @@
+"""The demo and the benchmarks, run for real: what they print, their exit status, and that nothing is left behind."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import nodes
+
+
+@pytest.fixture
+def no_traces(nothing_left: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail if a process is left, or anything in the directory for temporary files, which is the test's own."""
+    folder = tempfile.mkdtemp(prefix="drvs-t-")
+    monkeypatch.setenv("TMPDIR", folder)
+    yield
+    left = os.listdir(folder)
+    shutil.rmtree(folder)
+    assert not left
+
+
+def start_demo() -> "subprocess.Popen[str]":
+    """Start `drvs demo` in a session of its own."""
+    command = [sys.executable, "-m", "drvs.cli", "demo"]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+@pytest.mark.deadline(150)
+def test_the_demo_loses_nothing_when_its_server_dies(no_traces: None) -> None:
+    running = start_demo()
+    text, _ = running.communicate(timeout=140)
+    assert running.returncode == 0, text
+    assert len(re.findall(r"client \d +EMOL(?:DST|SRC)DIED from its call", text)) == 8
+    for words in (
+        r"SIGKILL +to the server",
+        r"files that differ +0\n",
+        r"failures seen +8 ",
+        "p99.9",
+        "All is right",
+        "█",
+    ):
+        assert re.search(words, text), f"{words!r} is missing in:\n{text}"
+
+
+@pytest.mark.deadline(150)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_interrupted_cleans_up(number: signal.Signals, no_traces: None) -> None:
+    running = start_demo()
+    assert running.stdout is not None
+    for line in running.stdout:
+        if "s  clients " in line:
+            break
+    os.killpg(running.pid, number)
+    text, _ = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Traceback" not in text
+
+
+@pytest.mark.deadline(150)
+def test_a_quick_benchmark_prints_and_writes_its_rows(tmp_path: Path, no_traces: None) -> None:
+    path = tmp_path / "rows.json"
+    arguments = ("bench", "local", "--quick", "--table", "fanin", "--table", "copy", "--json", str(path))
+    done = nodes.drvs(*arguments, runtime_dir="/nonexistent", timeout=140)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(path.read_text())
+    assert {row["table"] for row in rows} == {"fanin", "copy"}
+    assert {row["mechanism"] for row in rows if row["table"] == "copy"} == {"drvs", "process_vm_readv"}
+    assert all(row["mean_us"] > 0 for row in rows)
+    assert "Against the promises" in done.stdout
+    assert "commit" in json.loads(path.with_suffix(".meta.json").read_text())
+
+
+def test_results_that_cannot_be_written_are_refused_at_once(tmp_path: Path, no_traces: None) -> None:
+    done = nodes.drvs("bench", "local", "--json", str(tmp_path / "missing" / "rows.json"), runtime_dir="/nonexistent")
+    assert done.returncode == 1
+    assert "cannot write" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.deadline(600)
+def test_a_whole_quick_benchmark(tmp_path: Path, no_traces: None) -> None:
+    path = tmp_path / "rows.json"
+    done = nodes.drvs("bench", "local", "--quick", "--json", str(path), runtime_dir="/nonexistent", timeout=580)
+    assert done.returncode == 0, done.stderr
+    assert {row["table"] for row in json.loads(path.read_text())} == {"roundtrip", "copy", "scale", "fanin", "memory"}
