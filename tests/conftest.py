@@ -23,6 +23,18 @@ def pytest_configure(config: pytest.Config) -> None:
     warnings.filterwarnings("ignore", message=".*fork.*multi-threaded", category=DeprecationWarning)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_temporary_directory() -> Iterator[None]:
+    """Temporary files of this run, and of what it starts, stand apart from those of others; any user may make some."""
+    place = tempfile.mkdtemp(prefix="dt-")
+    os.chmod(place, 0o1777)
+    usual, tempfile.tempdir = tempfile.tempdir, place
+    os.environ["TMPDIR"] = place
+    yield
+    tempfile.tempdir = usual
+    shutil.rmtree(place, ignore_errors=True)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs root where we are not."""
     if os.geteuid() != 0:

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import struct
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import drvs
 from drvs.compat import mnx
 from drvs.core import LAYOUT
+from support import children, nodes
 from support.children import Child, spawn
 
 TIME_MS = 5000
@@ -136,6 +140,27 @@ class Lab:
         finally:
             os.close(fd)
             holder.send_signal(signal.SIGKILL)
+
+
+def wait_blocked(vm: drvs.VM, p_nr: int) -> None:
+    """Wait until the process in a slot is bound, and blocked in a call."""
+    deadline = time.monotonic() + 20
+    while not vm.process(p_nr).rts & (drvs.Rts.SENDING | drvs.Rts.RECEIVING):
+        assert time.monotonic() < deadline, f"slot {p_nr}: {vm.process(p_nr)}"
+
+
+@contextlib.contextmanager
+def node_of_a_module() -> Iterator[nodes.RunningNode]:
+    """A noded for all tests of a module, in a directory that is open to other users."""
+    path = Path(tempfile.mkdtemp(prefix="drvs-"))
+    path.chmod(0o755)
+    running = nodes.start(path)
+    try:
+        yield running
+    finally:
+        children.close_all()
+        running.stop()
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -16,30 +16,33 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from markdown import table, whole_page
 
-from canonical_map import calls_here, to_come
+from canonical_map import CANNOT_ARISE, CANONICAL, SYMBOLS_TO_COME, calls_here, to_come
 from support.covers import declared
 
 SOURCE = ROOT / "src"
 CANONICAL_LINE = re.compile(r"^\s*Canonical:\s*(.*)$", re.M)
 
+BEYOND = "The authors' header has them, the guide leaves them out."
+
 INTRODUCTION = """
 Every call of chapters 3 and 4 of the *M3-IPC 1.6 Programmer's Guide*. Each is found under its own name, with ints in
 and codes out, in `drvs.compat.mnx`; the column *here* names its form in the Python API, which raises exceptions
-instead ([errors.md](errors.md)). "Later: …" marks a code that needs a capability which is still to come.
+instead ([errors.md](errors.md)). "Later" marks a code that needs a capability which is still to
+come, "cannot arise" one that the guide lists for a family of calls but that this one has no argument for.
 """
 
 
 def public_names() -> dict[str, list[str]]:
-    """Canonical symbol -> our public names, from the `Canonical:` lines of docstrings (compat left out)."""
+    """Canonical symbol -> our public names, from the `Canonical:` lines of docstrings (the API's, not compat's)."""
     found: dict[str, list[str]] = defaultdict(list)
     for path in sorted([*SOURCE.rglob("*.py"), *SOURCE.rglob("*.pyi")]):
-        if "compat" not in path.parts:
+        if not {"compat", "daemon"} & set(path.parts):
             for name, doc in _documented(ast.parse(path.read_text()), _module(path)):
                 for line in CANONICAL_LINE.findall(doc):
                     for symbol in re.findall(r"\b(?:mnx|bproc|rump\w*?)_\w+", line):
                         if name not in found[symbol]:
                             found[symbol].append(name)
-    return {symbol: sorted(names, key=lambda name: name.count(".")) for symbol, names in found.items()}
+    return {symbol: sorted(names, key=lambda name: (".aio." in name, name)) for symbol, names in found.items()}
 
 
 def _module(path: Path) -> str:
@@ -81,8 +84,23 @@ def test_cell(call: str, code: str, tests: dict[tuple[str, str], list[str]]) -> 
     if found := tests.get((call, code)):
         places = [test.partition("::") for test in found[:3]]
         return ", ".join(f"[`{name}`](../../{path})" for path, _, name in places)
+    if reason := CANNOT_ARISE.get((call, code)):
+        return f"cannot arise: {reason}"
     capability = to_come(call, code)
     return f"later: {capability}" if capability else "**missing**"
+
+
+def beyond(names: dict[str, list[str]], tests: dict[tuple[str, str], list[str]]) -> str:
+    """The table of the calls that the authors' header has and the guide leaves out."""
+    rows = []
+    for name in CANONICAL["m3ipc_authors_stub"]:
+        if name in SYMBOLS_TO_COME:
+            rows.append([f"`{name}`", "", f"later: {SYMBOLS_TO_COME[name]}"])
+            continue
+        codes = sorted(code for call, code in tests if call == name)
+        cells = "; ".join(f"{code}: {test_cell(name, code, tests)}" for code in codes)
+        rows.append([f"`{name}`", ", ".join(f"`{ours}`" for ours in names.get(name, [])), cells or "**missing**"])
+    return table(["call", "here", "codes and their tests"], rows)
 
 
 def page() -> str:
@@ -94,4 +112,5 @@ def page() -> str:
         parts += [f"## {name}", f"`{call['signature']}` (guide {call['section']})"]
         codes = codes if "OK" in codes else ["OK", *codes]
         parts.append(table(["code", "tests"], [[code, test_cell(name, code, tests)] for code in codes]))
+    parts += ["## Calls beyond the guide", BEYOND, beyond(names, tests)]
     return whole_page("Calls of the guide, their names here, their codes and the tests", *parts)

@@ -14,6 +14,7 @@ from drvs.core._core import (
     now_ns,
     set_copy_fallback,
     set_error_factory,
+    span_of,
 )
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "now_ns",
     "set_copy_fallback",
     "set_error_factory",
+    "span_of",
 ]

@@ -8,6 +8,8 @@ one.
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, TypeAlias
 
+from typing_extensions import Buffer
+
 Bytes: TypeAlias = bytes | bytearray | memoryview
 Privileges: TypeAlias = tuple[int, int, int, int, int, int, int, int]
 """(id, warn, level, traps, calls, alarm_ns, ipc_from, ipc_to); the maps have bit i for the system slot with id i."""
@@ -583,6 +585,9 @@ def now_ns() -> int:
 def copy_bytes(src_pid: int, src_address: int, dst_pid: int, dst_address: int, nbytes: int, chunk: int) -> int:
     """Copy bytes between two host processes (0: the caller), `chunk` at a time. OK, PERM, FAULT, SRCDIED or
     DSTDIED."""
+
+def span_of(buffer: Buffer, /) -> tuple[int, int]:
+    """Return address and length of a contiguous buffer; they hold while somebody keeps it exported (a memoryview)."""
 
 def set_error_factory(factory: ErrorFactory | None, /) -> ErrorFactory | None:
     """Set what makes exceptions: factory(code, operation, own endpoint, peer or None, the Endpoint).

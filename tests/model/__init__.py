@@ -1,0 +1,1 @@
+"""The core's transitions against a reference model, step by step."""

@@ -1,0 +1,1 @@
+"""Many real processes in one VM: killed, stopped, restarted, and nobody sleeps for ever."""
