@@ -135,10 +135,10 @@ static int bounce(int32_t src_pid, uint64_t from, int32_t dst_pid, uint64_t to, 
 }
 
 int k_copy_bytes(int32_t src_pid, uint64_t src_address, int32_t dst_pid, uint64_t dst_address, uint64_t bytes, uint32_t chunk) {
-    int32_t self = getpid();
     if (bytes == 0) return K_OK;
-    if (!dst_pid || dst_pid == self) return pull(src_pid ? src_pid : self, src_address, dst_address, bytes);
-    if (!src_pid || src_pid == self) return push(dst_pid, src_address, dst_address, bytes);
+    if (!src_pid && !dst_pid) src_pid = getpid();
+    if (!dst_pid) return pull(src_pid, src_address, dst_address, bytes);
+    if (!src_pid) return push(dst_pid, src_address, dst_address, bytes);
     return bounce(src_pid, src_address, dst_pid, dst_address, bytes, chunk ? chunk : 65536);
 }
 
@@ -204,7 +204,8 @@ static int copy_held(struct k_handle *h, struct k_copy *c, k_copy_fallback *fall
     int code = believe(h, c->src_slot, &c->src_pid, K_SRCDIED);
     if (code == K_OK) code = believe(h, c->dst_slot, &c->dst_pid, K_DSTDIED);
     if (code != K_OK) return code;
-    code = k_copy_bytes(c->src_pid, c->src_address, c->dst_pid, c->dst_address, c->bytes, h->region.limits.copy_buf);
+    int32_t from = c->src_pid == h->pid ? 0 : c->src_pid, to = c->dst_pid == h->pid ? 0 : c->dst_pid;
+    code = k_copy_bytes(from, c->src_address, to, c->dst_address, c->bytes, h->region.limits.copy_buf);
     return (code == K_PERM || code == K_NOSYS) && fallback ? fallback(context, c) : code;
 }
 

@@ -11,11 +11,6 @@
 
 #include <errno.h>
 
-/* Whose CPU a waiter looks at. Peers read that line, so it is written only when it changes. */
-static inline void note_peer(struct k_slot *s, uint32_t peer) {
-    if (k_peek(&s->last_peer) != peer) __atomic_store_n(&s->last_peer, peer, __ATOMIC_RELAXED);
-}
-
 /* ---- moving the 64 bytes ------------------------------------------------------------------------------------------ */
 
 /* Into the mailbox of a slot whose wait is being ended. */
@@ -79,7 +74,7 @@ static void deliver(struct k_txn *t, struct k_slot *d, uint32_t di, struct k_slo
     uint32_t fi = k_slot_index(t->region, from);
     put_message(d, from->endpoint, call->message, call);
     if (number) k_set(t, &d->in_call, number);
-    note_peer(d, fi);
+    k_note_peer(d, fi);
     call->answered = d->call != 0;
     if (d->getfrom != K_ANY) k_waiters_remove(t, from, d, di);
     k_end_wait(t, d, di, K_OK, (number ? K_IN_REQUEST : 0u) | trace_flag(call));
@@ -88,7 +83,7 @@ static void deliver(struct k_txn *t, struct k_slot *d, uint32_t di, struct k_slo
 static int send_now(struct k_txn *t, struct k_call *call, struct k_slot *d, uint32_t di, bool request) {
     struct k_slot *s = k_me(t);
     s->sent_local++;
-    note_peer(s, di);
+    k_note_peer(s, di);
     if (!request) {
         deliver(t, d, di, s, call, 0);
         return k_commit(t);
@@ -105,7 +100,7 @@ static int send_later(struct k_txn *t, struct k_call *call, struct k_slot *d, ui
     struct k_slot *s = k_me(t);
     if (would_deadlock(t->region, t->me, di)) return K_LOCKED;
     if (call->flags & K_CALL_NOWAIT) return K_AGAIN;
-    note_peer(s, di);
+    k_note_peer(s, di);
     s->sent_local++;
     s->sendto = d->endpoint;
     s->getfrom = request ? d->endpoint : K_NOBODY;
@@ -157,7 +152,7 @@ static int take(struct k_txn *t, struct k_call *call, struct k_slot *s) {
     call->in_call = request ? s->call : 0;
     call->in_flags = (request ? K_IN_REQUEST : 0u) | (s->traced ? K_IN_TRACE : 0u);
     if (s->traced) memcpy(call->trace, s->trace, sizeof call->trace);
-    note_peer(me, si);
+    k_note_peer(me, si);
     k_queue_remove(t, request ? k_requests(me) : k_senders(me), s, si);
     if (request) {
         k_waiters_push(t, me, s, si);
@@ -220,7 +215,7 @@ int k_reply(struct k_txn *t, struct k_call *call) {
     if (!k_receives(d) || d->getfrom != s->endpoint || d->rts & K_RTS_REQUESTS) return K_PROCSTS;
     if (call->answers && d->call != call->answers) return K_PROCSTS;
     s->sent_local++;
-    note_peer(s, di);
+    k_note_peer(s, di);
     deliver(t, d, di, s, call, 0);
     return k_commit(t);
 }

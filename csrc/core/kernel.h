@@ -38,6 +38,11 @@ static inline uint32_t k_peek(const uint32_t *word) {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
+/* Whose CPU a waiter looks at. Peers read that line, so it is written only when it changes. */
+static inline void k_note_peer(struct k_slot *s, uint32_t peer) {
+    if (k_peek(&s->last_peer) != peer) __atomic_store_n(&s->last_peer, peer, __ATOMIC_RELAXED);
+}
+
 /* Its owner may not go on yet. The one word that says so; read without the lock by the owner alone. */
 static inline bool k_is_blocked(const struct k_slot *s) {
     uint32_t rts = __atomic_load_n(&s->rts, __ATOMIC_ACQUIRE);

@@ -153,6 +153,7 @@ static int find_notifier(const struct k_txn *t, const struct k_call *call, uint3
 
 void k_deliver_notification(struct k_txn *t, struct k_slot *d, uint32_t di, uint32_t si, int32_t source_ep, const struct k_call *call) {
     build_message(t->region, &d->message, source_ep, si, call->value, call->now_ns);
+    k_note_peer(d, si);
     if (d->getfrom != K_ANY) k_waiters_remove(t, k_slot_at(t->region, si), d, di);
     k_end_wait(t, d, di, K_OK, K_IN_NOTIFY);
 }
@@ -167,6 +168,7 @@ int k_notify(struct k_txn *t, struct k_call *call) {
     if (code != K_OK) return code;
     struct k_slot *d = k_slot_at(t->region, di);
     k_me(t)->sent_local++;
+    k_note_peer(k_me(t), di);
     if (k_will_receive_notify(d, source_ep)) k_deliver_notification(t, d, di, si, source_ep, call);
     else if (k_is_system(t->region, si) && !call->value) set_bit(t, d, di, si);
     else code = k_post_record(t, di, si, source_ep, call->value, false);
@@ -177,6 +179,7 @@ int k_notify(struct k_txn *t, struct k_call *call) {
 
 static bool take_bit(struct k_txn *t, uint32_t source, struct k_call *call) {
     clear_bit(t, k_me(t), t->me, source);
+    k_note_peer(k_me(t), source);
     build_message(t->region, call->message, k_p_nr(t->region, source), source, 0, 0);
     call->in_flags = K_IN_NOTIFY;
     return true;
@@ -185,6 +188,7 @@ static bool take_bit(struct k_txn *t, uint32_t source, struct k_call *call) {
 static bool take_record(struct k_txn *t, uint32_t index, struct k_call *call) {
     const struct k_note *n = k_note_checked(t->region, index);
     if (!n || n->dst != t->me || n->src >= t->region->members) return !(t->damaged = true);
+    k_note_peer(k_me(t), n->src);
     build_message(t->region, call->message, n->src_ep, n->src, n->value, 0);
     call->in_flags = K_IN_NOTIFY;
     free_record(t, index);

@@ -336,7 +336,7 @@ PyObject *set_copy_fallback(PyObject *module, PyObject *fallback) {
     return exchange(&copy_fallback, fallback);
 }
 
-struct copier { struct endpoint *self; PyThreadState *thread; };
+struct copier { struct endpoint *self; PyThreadState *thread; }; /* NULL: the only thread kept the GIL */
 
 static int call_fallback(struct endpoint *self, const struct k_copy *c) {
     int64_t code = K_PERM;
@@ -353,9 +353,9 @@ static int call_fallback(struct endpoint *self, const struct k_copy *c) {
 /* The core copies without the GIL; asking Python needs it. An exception stays set, and is found when the copy is over. */
 static int fallback_with_gil(void *context, const struct k_copy *copy) {
     struct copier *copier = context;
-    PyEval_RestoreThread(copier->thread);
+    if (copier->thread) PyEval_RestoreThread(copier->thread);
     int code = call_fallback(copier->self, copy);
-    copier->thread = PyEval_SaveThread();
+    if (copier->thread) copier->thread = PyEval_SaveThread();
     return code;
 }
 
@@ -370,9 +370,9 @@ static PyObject *endpoint_copy_raw(PyObject *object, PyObject *const *args, Py_s
     int32_t src = (int32_t)v[0].integer, dst = (int32_t)v[2].integer;
     struct copier copier = {self, NULL};
     self->calls++;
-    copier.thread = PyEval_SaveThread();
+    if (!only_thread()) copier.thread = PyEval_SaveThread();
     int code = k_copy(&self->handle, src, v[1].address, dst, v[3].address, v[4].address, fallback_with_gil, &copier);
-    PyEval_RestoreThread(copier.thread);
+    if (copier.thread) PyEval_RestoreThread(copier.thread);
     self->calls--;
     if (PyErr_Occurred()) return NULL;
     if (code == K_OK) Py_RETURN_NONE;
