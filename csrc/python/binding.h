@@ -2,7 +2,8 @@
  *
  *   arguments   integers with their range, timeouts, keyword matching       arguments.c
  *   Message     64 bytes and the envelope, the views m1 … mA                message.c message_views.c
- *   Endpoint    one handle of the core, with the GIL let go while it sleeps endpoint.c endpoint_calls.c
+ *   Endpoint    one handle of the core, with the GIL let go while it sleeps endpoint.c endpoint_calls.c endpoint_copy.c
+ *   Span        where the bytes of a block are                              span.c
  *   Region      a VM as noded and the tests use it                          region.c region_manage.c region_test.c
  *   module      functions and constants                                    module.c constants.c
  *
@@ -128,8 +129,16 @@ struct endpoint {
     PyObject *weakrefs;
 };
 
-extern PyTypeObject *endpoint_type, *region_type;
-extern PyMethodDef endpoint_call_methods[];
+/* Where some bytes of this process are (span.c). */
+struct span {
+    PyObject_HEAD
+    uint64_t address, length;
+    char readonly, held;
+};
+
+extern PyTypeObject *endpoint_type, *region_type, *span_type;
+extern PyMethodDef endpoint_call_methods[], endpoint_copy_methods[];
+bool span_init_type(PyObject *module);
 bool endpoint_init_type(PyObject *module);
 bool region_init_type(PyObject *module);
 
@@ -143,6 +152,7 @@ PyObject *exchange(PyObject **variable, PyObject *object);
 PyObject *set_error_factory(PyObject *module, PyObject *factory);
 PyObject *set_copy_fallback(PyObject *module, PyObject *fallback);
 void endpoint_calls_init(void);
+bool only_thread(void); /* nobody else in this process can want the GIL */
 
 /* ---- region: the methods are in three files by who uses them ---------------------------------------------------- */
 

@@ -265,6 +265,7 @@ static PyType_Spec endpoint_spec = {
 bool endpoint_init_type(PyObject *module) {
     size_t n = 0;
     for (PyMethodDef *row = endpoint_call_methods; row->ml_name; row++) endpoint_methods[n++] = *row;
+    for (PyMethodDef *row = endpoint_copy_methods; row->ml_name; row++) endpoint_methods[n++] = *row;
     endpoint_methods[n] = close_row;
     endpoint_type = (PyTypeObject *)PyType_FromSpec(&endpoint_spec);
     return endpoint_type && PyModule_AddObjectRef(module, "Endpoint", (PyObject *)endpoint_type) == 0;

@@ -41,7 +41,7 @@ void endpoint_calls_init(void) {
     next_thread = (PyThreadState * (*)(PyThreadState *)) dlsym(RTLD_DEFAULT, "PyThreadState_Next");
 }
 
-static inline bool only_thread(void) {
+bool only_thread(void) {
     return first_thread && next_thread && !next_thread(first_thread(PyInterpreterState_Get()));
 }
 
@@ -327,58 +327,6 @@ static PyObject *endpoint_relay(PyObject *object, PyObject *const *args, Py_ssiz
     return nothing(self, "relay", run(self, &r), &r.call);
 }
 
-/* ---- copy ------------------------------------------------------------------------------------------------------------------ */
-
-static PyObject *copy_fallback;
-
-PyObject *set_copy_fallback(PyObject *module, PyObject *fallback) {
-    (void)module;
-    return exchange(&copy_fallback, fallback);
-}
-
-struct copier { struct endpoint *self; PyThreadState *thread; }; /* NULL: the only thread kept the GIL */
-
-static int call_fallback(struct endpoint *self, const struct k_copy *c) {
-    int64_t code = K_PERM;
-    if (!copy_fallback) return K_PERM;
-    PyObject *fallback = Py_NewRef(copy_fallback);
-    PyObject *result = PyObject_CallFunction(fallback, "OIiKIiKK", (PyObject *)self, c->src_slot, c->src_pid, c->src_address,
-                                             c->dst_slot, c->dst_pid, c->dst_address, c->bytes);
-    if (result) to_integer(result, "the code of the copy fallback", -1000, 0, &code);
-    Py_XDECREF(result);
-    Py_DECREF(fallback);
-    return (int)code;
-}
-
-/* The core copies without the GIL; asking Python needs it. An exception stays set, and is found when the copy is over. */
-static int fallback_with_gil(void *context, const struct k_copy *copy) {
-    struct copier *copier = context;
-    if (copier->thread) PyEval_RestoreThread(copier->thread);
-    int code = call_fallback(copier->self, copy);
-    if (copier->thread) copier->thread = PyEval_SaveThread();
-    return code;
-}
-
-static struct signature copy_signature = {"copy_raw", 5, {
-    ENDPOINT_PARAM("src"), ADDRESS_PARAM("src_address"), ENDPOINT_PARAM("dst"), ADDRESS_PARAM("dst_address"), ADDRESS_PARAM("nbytes"),
-}, {NULL}};
-
-static PyObject *endpoint_copy_raw(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
-    struct endpoint *self = as_endpoint(object);
-    union value v[PARAMS_MAX];
-    if (!parse_args(&copy_signature, args, nargs, kwnames, v) || !endpoint_usable(self, "copy")) return NULL;
-    int32_t src = (int32_t)v[0].integer, dst = (int32_t)v[2].integer;
-    struct copier copier = {self, NULL};
-    self->calls++;
-    if (!only_thread()) copier.thread = PyEval_SaveThread();
-    int code = k_copy(&self->handle, src, v[1].address, dst, v[3].address, v[4].address, fallback_with_gil, &copier);
-    if (copier.thread) PyEval_RestoreThread(copier.thread);
-    self->calls--;
-    if (PyErr_Occurred()) return NULL;
-    if (code == K_OK) Py_RETURN_NONE;
-    return raise_code(self, "copy", code, code == K_SRCDIED ? &src : &dst);
-}
-
 /* ---- interrupt, raw ---------------------------------------------------------------------------------------------------------- */
 
 static PyObject *endpoint_interrupt(PyObject *object, PyObject *unused) {
@@ -454,7 +402,6 @@ PyMethodDef endpoint_call_methods[] = {
     {"reply_receive", FASTCALL(endpoint_reply_receive), "reply_receive(to, msg, timeout=None) -> Message: answer, then receive from anyone, in the same message."},
     {"notify", FASTCALL(endpoint_notify), "notify(dst, value=0): leave a notification; never waits."},
     {"relay", FASTCALL(endpoint_relay), "relay(dst, request): pass a request on; its sender is answered by dst."},
-    {"copy_raw", FASTCALL(endpoint_copy_raw), "copy_raw(src, src_address, dst, dst_address, nbytes): copy between address spaces."},
     {"interrupt", endpoint_interrupt, METH_NOARGS, "interrupt() -> bool: end the call in which another thread is blocked here."},
     {"raw", FASTCALL(endpoint_raw), "raw(op, peer, msg, timeout_ms, value=0) -> int: one call by number; its code instead of an exception."},
     {NULL, NULL, 0, NULL},

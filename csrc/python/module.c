@@ -66,7 +66,7 @@ static struct PyModuleDef definition = {
 PyMODINIT_FUNC PyInit__core(void) {
     PyObject *module = PyModule_Create(&definition);
     endpoint_calls_init();
-    if (module && message_init_type(module) && region_init_type(module) && endpoint_init_type(module) && add_constants(module)
+    if (module && message_init_type(module) && region_init_type(module) && endpoint_init_type(module) && span_init_type(module) && add_constants(module)
         && add_functions(module)) return module;
     Py_XDECREF(module);
     return NULL;

@@ -17,7 +17,7 @@ from drvs.base.codes import Code
 from drvs.base.errors import DrvsError
 from drvs.base.flags import Call
 from drvs.base.ids import ANY, EndpointId
-from drvs.base.limits import INLINE_CALLS
+from drvs.base.limits import INLINE_CALLS, INTERRUPT_RETRY_MS
 from drvs.core import Message
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class AsyncEndpoint:
         self._turn = asyncio.Lock()
         self._helper = Helper(f"drvs-aio-{endpoint.endpoint}")
         self._inline = 0
-        self._closed = False
+        self._closed = self._ended = False
         weakref.finalize(self, self._helper.end)
 
     @property
@@ -195,21 +195,36 @@ class AsyncEndpoint:
     # ---- the end
 
     async def unbind(self) -> None:
-        """End the call that is out (it raises Interrupted), the binding and the helper thread; once."""
-        if self._closed:
-            return
+        """End the call that is out (it raises Interrupted), the binding and the helper thread; once.
+
+        Cancelled while another task's call is being ended, it can be called again.
+        """
         self._closed = True
-        while self._turn.locked():
-            self._interrupt()
+        await self._last_turn()
+        try:
+            if not self._ended:
+                await self._end()
+        finally:
+            self._turn.release()
+
+    async def _last_turn(self) -> None:
+        """Take the turn, from a call that would go on for ever if need be."""
+        while True:
+            if self._turn.locked():
+                self._interrupt()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._turn.acquire(), 0.001)
-                self._turn.release()
-                break
+                async with asyncio.timeout(INTERRUPT_RETRY_MS / 1000):
+                    await self._turn.acquire()
+                    return
+
+    async def _end(self) -> None:
         try:
             await self._helper.run(self.endpoint.unbind, _nothing)
         finally:
-            self._helper.end()
-            self._helper.join()  # it has nothing left to do
+            if not self.endpoint.bound:  # cancelled before it began, or refused: there is another time
+                self._ended = True
+                self._helper.end()
+                self._helper.join()  # it has nothing left to do
 
     async def __aenter__(self) -> AsyncEndpoint:
         return self
@@ -247,9 +262,7 @@ class AsyncEndpoint:
         """Try a call in the loop's thread without waiting: True if that did it, False if it has to wait."""
         self._inline += 1
         if self._inline % INLINE_CALLS == 0:
-            await asyncio.sleep(
-                0
-            )  # calls that never wait must not starve other tasks; first, since it may be cancelled here
+            await asyncio.sleep(0)  # or calls that never wait starve other tasks; not later: it may be cancelled here
         code = self.endpoint.raw(op, peer, message, 0)
         if code not in (Code.OK, Code.AGAIN) or (code == Code.AGAIN and timeout == 0):
             raise call_error(code, _WORDS[op], self.endpoint, peer)

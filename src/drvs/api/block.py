@@ -18,13 +18,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from drvs.core import span_of
+from drvs.core import Span, span_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
-class Block:
+class Block(Span):
     """A buffer of this process, held in place and offered for copies.
 
     A slice (``block[4096:8192]``) is a Block too, over a part of the same memory, and holds it as well. Leaving the
@@ -36,9 +36,10 @@ class Block:
         address: where the first byte is, in this process.
         length: bytes.
         readonly: True if it can only be a source.
+        held: True until it is released.
     """
 
-    __slots__ = ("address", "length", "readonly", "_view", "_on_release", "__weakref__")
+    __slots__ = ("_view", "_on_release", "__weakref__")
 
     def __init__(self, buffer: Buffer) -> None:
         """Hold `buffer`.
@@ -60,6 +61,7 @@ class Block:
         self._on_release: Callable[[Block], object] | None = None
         self.readonly = view.readonly
         self.address, self.length = span_of(view)
+        self.held = True
 
     def __len__(self) -> int:
         return self.length
@@ -97,13 +99,14 @@ class Block:
         piece = Block.__new__(Block)
         piece._view = self.view[start:stop]
         piece._on_release = None
-        piece.readonly = self.readonly
+        piece.readonly, piece.held = self.readonly, True
         piece.address, piece.length = self.address + start, max(stop - start, 0)
         return piece
 
     def release(self) -> None:
         """Let the buffer go. A second time does nothing."""
         view, self._view = self._view, None
+        self.held = False
         if view is None:
             return
         if self._on_release is not None:

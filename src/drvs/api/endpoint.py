@@ -102,31 +102,8 @@ class Endpoint(core.Endpoint):
         self._blocks.add(block)
         return block
 
-    def copy(self, source: Place | Buffer, destination: Place | Buffer, nbytes: int | None = None) -> int:
-        """Copy bytes between the memory of two endpoints, without a buffer in between.
-
-        One side is usually a Block of the caller; a third party may copy between two others. Parties other than the
-        caller must be waiting in receive or sendrec, and stay so until the copy is over. Blocks for as long as the
-        copying takes.
-
-        Args:
-            source: a Block (or any buffer) of the caller, or (endpoint, address).
-            destination: the same; it must be writable.
-            nbytes: how many; None for the length of the caller's block, the shorter one if both sides are blocks.
-                At most the node's copy_len_max.
-
-        Returns:
-            The number of bytes copied.
-
-        Raises:
-            TypeError: the destination is read-only, or a side is neither block nor (endpoint, address). OutOfRange:
-            more bytes than a block has or than copy_len_max allows. BadState: a party is not waiting; let it ask
-            first. Busy: a party is in another copy; try again. BadAddress: an address is not mapped in its process.
-            PeerDied: a party died; some bytes may have been copied. AccessDenied: the caller is neither root nor owner
-            of the node, or the kernel forbids it (the hint says which).
-
-        Canonical: mnx_vcopy (guide 3.1.6)
-        """
+    def _copy(self, source: Place | Buffer, destination: Place | Buffer, nbytes: int | None) -> int:
+        """Copy as `copy` does, whatever the arguments are: plain buffers are held meanwhile, mistakes are explained."""
         if type(source) is tuple:
             (src, src_address), room, src_held = source, _UNKNOWN, None
         else:
@@ -161,7 +138,7 @@ _UNKNOWN = 2**63
 def _held(place: Place | Buffer, role: str) -> Block:
     """Return the caller's side of a copy as a block that is held; a plain buffer becomes one for that long."""
     block = place if type(place) is Block else _borrowed(place, role)
-    if block._view is None:
+    if not block.held:
         raise ValueError(f"the {role} of the copy is a Block that was released")
     if block.readonly and role == "destination":
         raise TypeError("the destination of a copy is read-only memory: use a writable buffer (bytearray, not bytes)")

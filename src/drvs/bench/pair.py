@@ -133,10 +133,10 @@ class Pair:
     def calibrate(self, seconds: float) -> None:
         """Choose how many calls fill `seconds`."""
         wanted, took, calls = seconds * 1e9, 0, 4
-        while took < wanted / 4:
+        while took < wanted / 4 and calls < self.mechanism.most_calls:
             calls *= 2
             took = min(self._client.do("batch", calls) for _ in range(3))
-        self.calls = max(5, int(calls * wanted / took))
+        self.calls = min(max(5, int(calls * wanted / max(took, 1))), self.mechanism.most_calls)
 
     def round(self, clock_cost: int, most_singles: int) -> None:
         """Measure one batch and some single calls."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from drvs.procview.waits import Wait, WaitView
 
 
+@cache
 def command_of(pid: int) -> str:
     """Return the command a host process runs, as ps shows it in brackets; empty if it is gone or on another node."""
     try:

@@ -383,6 +383,36 @@ class Endpoint:
 
         Canonical: mnx_relay
         """
+    def copy(
+        self,
+        source: tuple[int, int] | Span | Buffer,
+        destination: tuple[int, int] | Span | Buffer,
+        nbytes: int | None = None,
+    ) -> int:
+        """Copy bytes between the memory of two endpoints, without a buffer in between.
+
+        One side is usually a Block of the caller; a third party may copy between two others. Parties other than the
+        caller must be waiting in receive or sendrec, and stay so until the copy is over. Blocks for as long as the
+        copying takes.
+
+        Args:
+            source: a Block (or any buffer) of the caller, or (endpoint, address).
+            destination: the same; it must be writable.
+            nbytes: how many; None for the length of the caller's block, the shorter one if both sides are blocks.
+                At most the node's copy_len_max.
+
+        Returns:
+            The number of bytes copied.
+
+        Raises:
+            TypeError: the destination is read-only, or a side is neither block nor (endpoint, address). OutOfRange:
+            more bytes than a block has or than copy_len_max allows. BadState: a party is not waiting; let it ask
+            first. Busy: a party is in another copy; try again. BadAddress: an address is not mapped in its process.
+            PeerDied: a party died; some bytes may have been copied. AccessDenied: the caller is neither root nor owner
+            of the node, or the kernel forbids it (the hint says which).
+
+        Canonical: mnx_vcopy (guide 3.1.6)
+        """
     def copy_raw(self, src: int, src_address: int, dst: int, dst_address: int, nbytes: int) -> None:
         """Copy bytes between the address spaces of two endpoints (SELF: of this one), neither of which may be
         running.
@@ -403,6 +433,17 @@ class Endpoint:
     def close(self) -> None:
         """Let go of the slot, here only: it stays bound. Refused with BUSY while a call is in flight in this
         process."""
+
+class Span:
+    """Where some bytes of this process are: what a copy needs to know of a block.
+
+    It holds nothing itself: whoever fills it in keeps the memory in place while `held` is true.
+    """
+
+    address: int
+    length: int
+    readonly: bool
+    held: bool
 
 class Region:
     """Map a VM's shared memory and act on it from outside: what noded, commands and tests do.

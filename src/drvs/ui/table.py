@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,10 @@ from drvs.ui.console import out, unicode_ok
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+
+
+_MOST_DRAWN = 500
+"""Rows that rich lays out; longer tables are nobody's to look at, and go to a pager or a pipe."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,23 @@ def draw(what: RenderableType) -> None:
 
 def show(columns: Sequence[Column], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
     """Print a table to stdout."""
-    draw(build(columns, rows, title))
+    listed = [[str(cell) for cell in row] for row in rows]
+    if len(listed) > _MOST_DRAWN:
+        out().file.writelines(line + "\n" for line in _bare_lines(columns, listed))
+    else:
+        draw(build(columns, listed, title))
+
+
+def _bare_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lay out a long table by ourselves: rich takes a millisecond a row."""
+    cells = [[column.title for column in columns], *([cell.replace("\\[", "[") for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        laid = (
+            cell.rjust(width) if column.right else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        )
+        yield "   ".join(laid).rstrip()
 
 
 def show_pairs(pairs: Iterable[tuple[str, object]], title: str | None = None) -> None:

@@ -18,6 +18,8 @@ class Mechanism:
     """One way to call: a subclass gives `serve` and `connect`, and `batch` and `singles` of its own if it is fast."""
 
     name = "?"
+    most_calls = 1 << 24
+    """Calls of a batch at most: fewer where a call takes longer than what is counted of it."""
 
     def missing(self) -> str | None:
         """Return why this mechanism cannot be measured here (a package that is not installed), None if it can."""

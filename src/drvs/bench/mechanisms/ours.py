@@ -127,6 +127,7 @@ class OursIdle(Ours):
 
     name = "drvs (100 us idle)"
     server_name = "idle"
+    most_calls = 50
 
     def batch(self, calls: int) -> int:
         return sum(self.singles(calls, 0))

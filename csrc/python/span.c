@@ -1,0 +1,39 @@
+/* span.c: the type Span: where some bytes of this process are. What a copy needs to know of a block, as a C struct.
+ *
+ * It holds nothing: whoever fills it in (drvs.api.Block) keeps the memory in place while `held` is true.
+ */
+#include "binding.h"
+
+#include <structmember.h>
+
+PyTypeObject *span_type;
+
+static void span_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef members[] = {
+    {"address", T_ULONGLONG, offsetof(struct span, address), 0, "Where the first byte is, in this process."},
+    {"length", T_ULONGLONG, offsetof(struct span, length), 0, "Bytes."},
+    {"readonly", T_BOOL, offsetof(struct span, readonly), 0, "True if it can only be copied from."},
+    {"held", T_BOOL, offsetof(struct span, held), 0, "True while the memory is kept in place."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "Where some bytes of this process are: what a copy needs to know of a block."},
+    {Py_tp_members, members},
+    {Py_tp_dealloc, span_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "drvs.core.Span", .basicsize = sizeof(struct span), .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, .slots = slots,
+};
+
+bool span_init_type(PyObject *module) {
+    span_type = (PyTypeObject *)PyType_FromSpec(&spec);
+    return span_type && PyModule_AddObjectRef(module, "Span", (PyObject *)span_type) == 0;
+}
