@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CORE   := src/drvs/core/_core.abi3.so
 C      := $(wildcard csrc/*/*.c csrc/*/*.h)
 TESTS  ?= tests
-QUICK  := -m 'not slow'
+QUICK  := -m 'not slow' -n 2 --dist loadfile
 # The tests have a watchdog of their own (tests/conftest.py): a hang prints every stack and fails.
 
 .DEFAULT_GOAL := build
@@ -68,4 +68,4 @@ dist: build ## the wheel, in dist/
 
 clean: ## everything that make made
 	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find src csrc tests examples tools -name '*.so' -delete -o -name '__pycache__' -prune -exec rm -rf {} +
+	find src tests examples tools -name '*.so' -exec rm -f {} + -o -name '__pycache__' -prune -exec rm -rf {} +

@@ -319,6 +319,20 @@ def test_unbinding_ends_the_call_of_another_task(pair):
     asyncio.run(main())
 
 
+def test_unbinding_that_was_cancelled_can_be_done_again(pair):
+    async def main():
+        one = AsyncEndpoint(pair[0])
+        for _ in range(20):
+            task = asyncio.create_task(one.unbind())
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+        await asyncio.gather(one.unbind(), one.unbind())
+        assert not one.endpoint.bound
+
+    asyncio.run(main())
+
+
 def test_a_loop_that_closes_under_a_call_leaves_no_thread(pair):
     one = None
 

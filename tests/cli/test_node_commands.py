@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -290,3 +291,21 @@ me.say("holds")
 me.hear()
 lock.value = 0
 """
+
+
+# ---- in the foreground ----
+
+
+def test_foreground_becomes_noded_and_ends_in_order_on_sigterm(runtime_dir: Path, nothing_left: None) -> None:
+    environment = {**os.environ, "DRVS_RUNTIME_DIR": str(runtime_dir)}
+    command = [sys.executable, "-m", "drvs.cli", "up", "--foreground"]
+    running = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    deadline, answered = time.monotonic() + 20, False
+    while not answered and time.monotonic() < deadline:
+        answered = nodes.drvs("status", runtime_dir=runtime_dir).returncode == 0
+    assert answered
+    with api.connect(runtime_dir) as connection:
+        assert connection.client.call("hello")["pid"] == running.pid
+    running.terminate()
+    assert running.wait(20) == 0
+    assert nodes.drvs("status", runtime_dir=runtime_dir).returncode == 3

@@ -151,10 +151,8 @@ def test_limits_are_changed_by_name() -> None:
 
 
 @pytest.mark.root
-def test_a_users_client_finds_the_systems_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_users_client_finds_the_systems_node(monkeypatch: pytest.MonkeyPatch, runtime_dir: Path) -> None:
     monkeypatch.delenv("DRVS_RUNTIME_DIR")
-    monkeypatch.setattr(paths, "SYSTEM_DIR", str(tmp_path))
-    (tmp_path / "noded.sock").touch()
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
-    assert as_nobody(paths.find_runtime_dir) == str(tmp_path)
+    monkeypatch.setattr(paths, "SYSTEM_DIR", str(runtime_dir))
+    (runtime_dir / "noded.sock").touch()
+    assert as_nobody(paths.find_runtime_dir) == str(runtime_dir)

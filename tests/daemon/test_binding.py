@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from daemon.helpers import bind, holder_program, open_endpoint, refused, wait_until
 from drvs.base.codes import Code
 from drvs.daemon.client import Client
 from support import nodes
 from support.children import spawn
 from support.covers import covers
 from support.users import NOBODY, spawn_as_nobody
+
+from daemon.helpers import bind, holder_program, open_endpoint, refused, wait_until
 
 ENDPOINT_AT_29 = 35602 + 29
 

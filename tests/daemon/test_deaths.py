@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from daemon.helpers import bind, end, holder_program, open_endpoint, wait_until
 from drvs.base.codes import Code
 from drvs.core import Message
 from drvs.core._core import RECEIVE, SENDREC
 from drvs.daemon.client import Client
 from support import nodes
 from support.children import spawn
+
+from daemon.helpers import bind, end, holder_program, open_endpoint, wait_until
 
 WAYS = ["", "pidfd_thread", "pidfd", "peerpidfd", "pidfd,peerpidfd"]
 

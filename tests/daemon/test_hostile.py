@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from daemon.helpers import bind, end, refused, wait_until
 from drvs.base import paths
 from drvs.base.codes import Code
 from drvs.daemon import packets
@@ -17,6 +16,8 @@ from drvs.daemon.protocol import OPS
 from support import nodes
 from support.children import spawn
 from support.users import as_nobody, spawn_as_nobody
+
+from daemon.helpers import bind, end, refused, wait_until
 
 
 def connect(runtime_dir: Path | str) -> socket.socket:

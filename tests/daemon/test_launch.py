@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from daemon.helpers import bind, end, holder_program, wait_until
 from drvs.base import paths
 from drvs.base.codes import Code
 from drvs.base.errors import AccessDenied, Busy, DaemonGone, OutOfRange, RuntimeDirError
@@ -20,6 +19,8 @@ from drvs.daemon.client import Client
 from support import nodes
 from support.children import spawn
 from support.users import as_nobody, spawn_as_nobody
+
+from daemon.helpers import bind, end, holder_program, wait_until
 
 
 def test_down_leaves_an_empty_place(runtime_dir: Path, nothing_left: None) -> None:

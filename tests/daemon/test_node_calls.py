@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from daemon.helpers import bind, end, refused
 from drvs.base.codes import Code
 from drvs.daemon.client import Client
 from support import nodes
 from support.covers import covers
 from support.users import as_nobody
+
+from daemon.helpers import bind, end, refused
 
 
 @pytest.fixture

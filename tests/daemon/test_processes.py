@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from daemon.helpers import bind, end, holder_program, open_endpoint, refused
 from drvs.base.codes import Code
 from drvs.base.flags import Call, Rts
 from drvs.base.ids import ANY, HARDWARE, SYSTEM
@@ -15,6 +14,8 @@ from drvs.daemon.client import Client
 from support import nodes
 from support.children import spawn
 from support.covers import covers
+
+from daemon.helpers import bind, end, holder_program, open_endpoint, refused
 
 ALL = (1 << 64) - 1
 

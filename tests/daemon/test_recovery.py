@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from daemon.helpers import bind, end, holder_program, open_endpoint, refused, wait_until
 from drvs.base import clock
 from drvs.base.codes import Code
 from drvs.base.errors import DrvsError
@@ -23,6 +22,8 @@ from drvs.daemon.store import connect, listing, region_name
 from drvs.daemon.table import BindTable, Record, State
 from support import nodes
 from support.children import spawn
+
+from daemon.helpers import bind, end, holder_program, open_endpoint, refused, wait_until
 
 
 def test_a_new_noded_knows_everything(client: Client, lab: int, node: nodes.RunningNode) -> None:

@@ -5,7 +5,6 @@ import threading
 
 import pytest
 
-from daemon.helpers import bind, holder_program, open_endpoint, refused, wait_until
 from drvs.base.codes import Code
 from drvs.base.flags import Rts
 from drvs.base.ids import ANY
@@ -16,6 +15,8 @@ from support import nodes
 from support.children import spawn
 from support.covers import covers
 from support.users import spawn_as_nobody
+
+from daemon.helpers import bind, holder_program, open_endpoint, refused, wait_until
 
 
 @covers(("mnx_unbind", "mnx_unbind_T"), "OK", "EMOLNOTBIND", "EMOLENDPOINT", "EMOLINVAL", "EMOLVMNOTRUN")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from daemon.helpers import bind, end, holder_program, refused
 from drvs.base.codes import Code
 from drvs.base.flags import VmState
 from drvs.core import Region
@@ -18,6 +17,8 @@ from drvs.daemon.vm import VmLimits, make_region
 from support import nodes
 from support.children import spawn
 from support.covers import covers
+
+from daemon.helpers import bind, end, holder_program, refused
 
 USUAL = VmLimits(nr_procs=189, nr_tasks=67, nr_sysprocs=96, notes=1024, copy_len_max=524288, copy_buf=32768)
 
@@ -114,10 +115,11 @@ def test_ending_a_vm_signals_and_wakes_everyone_in_it(client: Client, lab: int, 
 
 
 def _member_that_gets_sigpipe(me, runtime_dir: str, vmid: int) -> tuple[int, list[int]]:
-    from daemon.helpers import open_endpoint
     from drvs.base.ids import ANY
     from drvs.core import Message
     from drvs.core._core import RECEIVE
+
+    from daemon.helpers import open_endpoint
 
     signals: list[int] = []
     signal.signal(signal.SIGPIPE, lambda number, _: signals.append(number))

@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
-from daemon.helpers import bind, holder_program, refused, wait_until
 from drvs.base.codes import Code
 from drvs.daemon.client import Client
 from support import nodes
 from support.children import spawn
 from support.covers import covers
+
+from daemon.helpers import bind, holder_program, refused, wait_until
 
 
 @covers("mnx_wait4bind_T", "OK", "EMOLTIMEDOUT")

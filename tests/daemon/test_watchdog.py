@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from daemon.helpers import bind, end, holder_program, refused, wait_until
 from drvs.base.codes import Code
 from drvs.base.flags import VmState
 from drvs.core import LAYOUT
 from drvs.daemon.client import Client
 from support import nodes
 from support.children import spawn
+
+from daemon.helpers import bind, end, holder_program, refused, wait_until
 
 LOCK, EPOCH = LAYOUT["header.lock"], LAYOUT["header.epoch"]
 

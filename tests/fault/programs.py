@@ -26,6 +26,9 @@ SOURCES = {
     "rogue": ["rogue.c", "world.c"],
 }
 
+DAMAGING = {"fuzz", "rogue"}
+"""These make links that name one slot twice, where a word planned twice is no fault of the core's."""
+
 
 @cache
 def folder() -> tempfile.TemporaryDirectory[str]:
@@ -34,19 +37,19 @@ def folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def compile_c(sanitizer: str, *arguments: str, cwd: Path | None = None) -> None:
-    """Run the compiler, every plan of a transition checked for words planned twice; a warning is an error."""
+    """Run the compiler; a warning is an error."""
     optimise = "-O1" if sanitizer != "plain" else "-O2"
-    command = ["gcc", "-std=gnu11", optimise, "-g", "-DK_CHECK_PLANS", *WARNINGS, *SANITIZERS[sanitizer], *arguments]
+    command = ["gcc", "-std=gnu11", optimise, "-g", *WARNINGS, *SANITIZERS[sanitizer], *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
     assert done.returncode == 0, done.stderr
 
 
 @cache
-def core_objects(sanitizer: str) -> list[str]:
-    """The core, compiled."""
-    where = Path(folder().name) / sanitizer
+def core_objects(sanitizer: str, checked: bool) -> list[str]:
+    """The core, compiled; `checked`, it aborts when a transition plans a word twice."""
+    where = Path(folder().name) / f"{sanitizer}-{checked}"
     where.mkdir(exist_ok=True)
-    compile_c(sanitizer, "-c", *map(str, CORE), cwd=where)
+    compile_c(sanitizer, *(["-DK_CHECK_PLANS"] if checked else []), "-c", *map(str, CORE), cwd=where)
     return sorted(str(path) for path in where.glob("*.o"))
 
 
@@ -55,7 +58,15 @@ def build(name: str, sanitizer: str = "plain") -> Path:
     """Compile a program; returns its path."""
     target = Path(folder().name) / f"{name}-{sanitizer}"
     sources = [str(TESTS / source) for source in SOURCES[name]]
-    compile_c(sanitizer, "-Wl,-z,now", "-o", str(target), *sources, *core_objects(sanitizer), "-lpthread")
+    compile_c(
+        sanitizer,
+        "-Wl,-z,now",
+        "-o",
+        str(target),
+        *sources,
+        *core_objects(sanitizer, name not in DAMAGING),
+        "-lpthread",
+    )
     return target
 
 

@@ -1,4 +1,4 @@
-"""A SIGKILL at any instruction leaves an operation done or not done, and nobody asleep for ever (csrc/test/killer.c)."""
+"""A SIGKILL at any instruction leaves an operation done or not done, and nobody asleep for ever (see killer.c)."""
 
 import os
 

@@ -122,8 +122,13 @@ class Machine(Harness):
 
     @rule(p_nr=p_nrs, peer=peers, value=values)
     def notify_from_outside(self, p_nr: int, peer: int, value: int) -> None:
-        """As noded does for HARDWARE and others that are not bound."""
+        """As noded does for HARDWARE and others that are not bound.
+
+        Not while that number's owner is being unbound: whether it is still dropped with what he sent is left open.
+        """
         endpoint = self.endpoint(peer)
+        if any(slot.closing and self.model.p_nr(slot.index) == p_nr for slot in self.model.slots):
+            return
         self.same(self.model.notify(p_nr, endpoint, value), self.real.notify(p_nr, endpoint, value))
 
     # ---- waits that end -------------------------------------------------------------------------------------------

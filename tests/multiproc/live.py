@@ -1,7 +1,7 @@
 """The model's steps made by real processes: each slot's calls are made, and slept through, by a process of its own.
 
-What the stepping face tells (blocked, woken) is seen from outside here: a call has blocked when its slot says so and its
-owner sleeps, and somebody was woken when his process reports the end of its call.
+What the stepping face tells (blocked, woken) is seen from outside here: a call has blocked when its slot says so and
+its owner sleeps, and somebody was woken when his process reports the end of its call.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import struct
 import time
 from dataclasses import dataclass
 
-from drvs.core import Endpoint, Message, _core
 from model.numbers import CALLER, NONE, Code, In, Op
 from model.real import Real, received_result
 from model.state import Limits, Outcome, Result
+
+from drvs.core import Endpoint, Message, _core
 from support import procfs
 
 PATIENCE_S = 20.0

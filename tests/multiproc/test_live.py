@@ -6,16 +6,17 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
-
 from model.harness import LIMITS
 from model.machine import Machine, actors
-from model.numbers import Code, Op
+from model.numbers import Code, Op, VmState
 from model.state import Outcome, Result
 from model.test_stateful import COMMON
+from model.test_walk import LENGTH, first_seed
+from model.walk import walk_for
+
 from multiproc.live import Live, is_request
 
 QUICK = settings(max_examples=25, stateful_step_count=40, **COMMON)
-LONG = settings(max_examples=1500, stateful_step_count=80, **COMMON)
 
 
 class LiveMachine(Machine):
@@ -89,13 +90,13 @@ class LiveMachine(Machine):
             self.accepted = {pair: call for pair, call in self.accepted.items() if pair[0] != index}
             self.answering.pop(index, None)
 
-    @rule(actor=actors)
-    def cancel(self, actor: int) -> None:
-        """A signal comes."""
+    @rule(actor=actors, verdict=st.none())
+    def cancel(self, actor: int, verdict: Code | None) -> None:
+        """A signal comes, whatever was meant."""
         super().cancel(actor, Code.RESTARTSYS)
 
-    @rule()
-    def end(self) -> None:
+    @rule(now=st.none(), state=st.none())
+    def end(self, now: bool | None, state: VmState | None) -> None:
         """VMs end in other tests."""
 
     def teardown(self) -> None:
@@ -110,6 +111,12 @@ def test_real_processes_do_what_the_model_says() -> None:
     run_state_machine_as_test(LiveMachine, settings=QUICK)
 
 
+def test_random_walks_of_real_processes() -> None:
+    first = first_seed()
+    walk_for(range(first, first + 25), LENGTH, LiveMachine)
+
+
 @pytest.mark.slow
-def test_real_processes_do_what_the_model_says_for_long() -> None:
-    run_state_machine_as_test(LiveMachine, settings=LONG)
+def test_many_random_walks_of_real_processes() -> None:
+    first = first_seed()
+    walk_for(range(first, first + 1500), LENGTH, LiveMachine)

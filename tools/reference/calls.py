@@ -14,10 +14,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from markdown import table, whole_page
-
 from canonical_map import CANNOT_ARISE, CANONICAL, SYMBOLS_TO_COME, calls_here, to_come
 from support.covers import declared
+
+from markdown import table, whole_page
 
 SOURCE = ROOT / "src"
 CANONICAL_LINE = re.compile(r"^\s*Canonical:\s*(.*)$", re.M)

@@ -3,10 +3,11 @@
 from typing import Any
 
 import typer
-from markdown import whole_page
 
 from drvs.cli import exits
 from drvs.cli.main import app
+
+from markdown import made_with, whole_page
 
 
 def commands(command: Any, name: str) -> list[tuple[str, Any]]:
@@ -32,4 +33,4 @@ def page() -> str:
         f"## {name}\n\n```\n{help_text(command, name)}\n```"
         for name, command in commands(typer.main.get_command(app), "drvs")
     ]
-    return whole_page("The command line", *sections, "## Exit status", f"```\n{exits.TEXT}\n```")
+    return whole_page("The command line", *sections, "## Exit status", f"```\n{exits.TEXT}\n```", made_with())

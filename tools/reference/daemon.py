@@ -3,9 +3,10 @@
 import typing
 
 import msgspec
-from markdown import first_paragraph, table, whole_page
 
 from drvs.daemon import protocol
+
+from markdown import first_paragraph, table, whole_page
 
 INTRODUCTION = """
 noded is the one process of a node that owns what is privileged: the regions, the table of bindings, and the watch

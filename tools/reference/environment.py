@@ -3,9 +3,9 @@
 import importlib
 import re
 
-from markdown import table, whole_page
-
 from drvs.base import features, limits, paths
+
+from markdown import table, whole_page
 
 VARIABLES = [
     ["`DRVS_RUNTIME_DIR`", "the node's runtime directory, for `drvs`, programs and noded; wins over `DRVS_NODE`"],

@@ -1,10 +1,10 @@
 """docs/reference/errors.md: exceptions and codes."""
 
-from markdown import first_paragraph, table, whole_page
-
 from drvs.base import errors
 from drvs.base.codes import Code
 from drvs.base.hints import hint_for
+
+from markdown import first_paragraph, table, whole_page
 
 INTRODUCTION = """
 Every exception of drvs is a `drvs.DrvsError`, inherits the builtin that matches (`TimeoutError`, `ConnectionError`, …),

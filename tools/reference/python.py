@@ -5,9 +5,9 @@ import inspect
 import re
 from pathlib import Path
 
-from markdown import whole_page
-
 import drvs
+
+from markdown import made_with, whole_page
 
 STUBS = Path(inspect.getfile(drvs)).parent / "core" / "_core.pyi"
 
@@ -108,4 +108,4 @@ def page() -> str:
                 sections += class_sections(name, thing)
             elif callable(thing):
                 sections.append(section(name, signature_of(thing), inspect.getdoc(thing) or "", 2))
-    return whole_page("The Python API", INTRODUCTION, *sections)
+    return whole_page("The Python API", INTRODUCTION, *sections, made_with())

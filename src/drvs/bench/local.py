@@ -21,6 +21,9 @@ from drvs.ui.progress import Steps, steps
 SPARE_SLOTS = 100
 """Slots of the crowd's VM beyond the crowd."""
 
+BUSY_LOAD = 0.7
+"""Load average at the start above which a run says that it was disturbed."""
+
 Measure = Callable[[Settings, Steps], Any]
 
 
@@ -34,12 +37,12 @@ class Table:
     targets: Callable[[Any], Iterator[Target]]
 
 
-TABLES = {
+TABLES = {  # memory before scale: a crowd of 30,000 leaves noded larger than it is for others
     "roundtrip": Table(roundtrip.step_count, roundtrip.measure, roundtrip.rows, targets.of_roundtrip),
     "copy": Table(copying.step_count, copying.measure, copying.rows, targets.of_copy),
-    "scale": Table(scale.step_count, scale.measure, scale.rows, targets.of_scale),
     "fanin": Table(fanin.step_count, fanin.measure, fanin.rows, targets.of_fanin),
     "memory": Table(footprint.step_count, footprint.measure, footprint.rows, targets.of_memory),
+    "scale": Table(scale.step_count, scale.measure, scale.rows, targets.of_scale),
 }
 
 
@@ -112,6 +115,8 @@ def show(found: Run) -> None:
         style="quiet",
         markup=False,
     )
+    if machine["load"] > BUSY_LOAD:
+        console.print(f"[warn]The machine was busy[/] (load {machine['load']}): means and ratios are worth little.")
     for line in report.skipped_lines(machine["skipped"]):
         console.print(line, style="quiet", markup=False)
 

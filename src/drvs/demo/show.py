@@ -72,9 +72,8 @@ class Play:
         return sum(map(self.files_of, self.clients))
 
     def halfway(self) -> bool:
-        """Tell whether half of all is done, or one client is so far ahead that it might miss what is to come."""
-        ahead = max(map(self.files_of, self.clients))
-        return 2 * self.files_done() >= self.total or 4 * ahead >= 3 * len(self.tree.digests)
+        """Tell whether half of all is done."""
+        return 2 * self.files_done() >= self.total
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Take in events, and tell of them, until `condition` holds."""
