@@ -9,11 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from drvs import core
+from drvs.api import endpoint
 from support import children, leaks, nodes, procfs, watchdog
 
 # Reports must reach the terminal although pytest captures descriptor 2 during a test.
 REPORT_FD = os.dup(2)
+
+
+# How long an example takes says more about the machine than about us; what hangs is the watchdog's.
+settings.register_profile("drvs", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("drvs")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,7 +62,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test touches a node of the user who runs it; children are closed whatever happens."""
+    """No test touches a node of the user who runs it; children are closed whatever happens; errors are the API's."""
+    core.set_error_factory(endpoint._error)  # tests of the bare core choose others for themselves
+    core.set_copy_fallback(endpoint._copy_by_noded)
     for name in ("DRVS_NODE", "DRVS_DISABLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DRVS_RUNTIME_DIR", "/nonexistent/drvs-test-without-a-node")

@@ -10,16 +10,8 @@ import pytest
 
 import drvs
 from drvs import core
-from drvs.api import endpoint as endpoint_module
 from drvs.api.endpoint import Endpoint
 from support import children, guide, nodes
-
-
-@pytest.fixture(autouse=True)
-def _errors_of_the_api() -> None:
-    """Other tests teach the core other exceptions."""
-    core.set_error_factory(endpoint_module._error)
-    core.set_copy_fallback(endpoint_module._copy_by_noded)
 
 
 class LoneVm:

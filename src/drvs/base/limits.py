@@ -55,7 +55,8 @@ NAME_BYTES = 15
 VERSION, SUBVERSION = 2, 1
 
 # noded
-NODED_LOCK_MS = _limit("noded_lock_ms", 100, "ms that noded waits for a VM's lock before it calls the VM suspect")
+NODED_LOCK_MS = _limit("noded_lock_ms", 1000, "ms that noded waits for a VM's lock before it calls the VM suspect")
+SUSPECT_LOCK_MS = _limit("suspect_lock_ms", 5, "ms that noded waits for the lock of a VM that it calls suspect")
 TICK_MS = _limit("tick_ms", 1000, "ms between two looks of the watchdog, and of the scan where there are no pidfds")
 CLIENTS = _limit("clients", 8192, "connections to noded")
 CLIENTS_PER_UID = _limit("clients_per_uid", 2048, "connections to noded of one user who is not the node's owner")

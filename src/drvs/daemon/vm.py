@@ -86,7 +86,7 @@ class Vm:
     @property
     def lock_ms(self) -> int:
         """How long noded may wait for this VM's lock now."""
-        return 1 if self.suspect else limits.NODED_LOCK_MS
+        return limits.SUSPECT_LOCK_MS if self.suspect else limits.NODED_LOCK_MS
 
     def text(self) -> str:
         """How noded's log names it."""
