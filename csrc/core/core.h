@@ -151,7 +151,7 @@ struct k_handle {
     uint32_t spin_ns;          /* budget of the CPU-aware spin; 0: sleep at once */
     bool privileged;           /* euid 0 or the node's owner, at open */
     bool cancel_owed;          /* a timed call ended while the lock was stuck: its place in the tables is still to be left */
-    uint32_t *accepted;        /* by slot: number of the call last accepted from it and not yet answered */
+    uint64_t *accepted;        /* by slot: incarnation << 32 | number of the call last accepted from it and not yet answered */
     uint64_t *members;         /* by slot: incarnation << 32 | pid known to map this region */
     uint32_t spins, sleeps;    /* statistics */
 };

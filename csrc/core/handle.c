@@ -99,18 +99,22 @@ void k_handle_release(struct k_handle *h) {
 
 /* ---- which call a reply answers ---------------------------------------------------------------------------------------------- */
 
+static uint32_t incarnation_of(const struct k_handle *h, uint32_t slot) {
+    return k_peek(&k_slot_at(&h->region, slot)->incarnation);
+}
+
 static void note_request(struct k_handle *h, const struct k_call *call) {
     uint32_t slot = k_peek(&own_slot(h)->last_peer); /* who sent it */
     if (slot >= h->region.members) return;
     if (!h->accepted && !(h->accepted = k_handle_table(&h->region, sizeof *h->accepted))) return;
-    h->accepted[slot] = call->in_call;
+    h->accepted[slot] = (uint64_t)incarnation_of(h, slot) << 32 | call->in_call;
 }
 
 /* The caller did not say: the last request accepted from there. After an exec nobody knows, and 0 lets it pass. */
 static void fill_answers(const struct k_handle *h, struct k_call *call, int32_t client) {
     uint32_t slot;
     if (call->answers || !h->accepted || !k_endpoint_decode(&h->region, client, &slot)) return;
-    call->answers = h->accepted[slot];
+    if (h->accepted[slot] >> 32 == incarnation_of(h, slot)) call->answers = (uint32_t)h->accepted[slot];
 }
 
 static void forget_request(struct k_handle *h, int32_t client) {
@@ -134,9 +138,9 @@ static void date_notification(struct k_message *m) {
 /* The call is over: bookkeeping of what was received and answered, and the handle is free again. */
 static int end_call(struct k_handle *h, struct k_call *call, int code) {
     if (code == K_OK) {
-        if (call->in_flags & K_IN_REQUEST) note_request(h, call);
-        else if (call->in_flags & K_IN_NOTIFY) date_notification(call->message);
         if (call->answered) forget_request(h, call->op == K_RELAY ? call->message->source : call->peer);
+        if (call->in_flags & K_IN_REQUEST) note_request(h, call); /* after: the answer to a sendrec may be a request itself */
+        else if (call->in_flags & K_IN_NOTIFY) date_notification(call->message);
     }
     call->ended = true;
     k_handle_release(h);

@@ -15,7 +15,10 @@ void k_check_plan(const struct k_txn *t, uint32_t offset) {
 
 static void write_record(const struct k_txn *t, struct k_slot *me, uint32_t first) {
     for (uint32_t i = first; i < t->wakes; i++) me->debts[i] = t->wake[i] + 1;
-    memcpy(me->redo, t->pair, t->pairs * sizeof t->pair[0]);
+    for (uint32_t i = 0; i < t->pairs; i++) { /* a handful of words: no call of memcpy */
+        me->redo[i].offset = t->pair[i].offset;
+        __atomic_store_n(&me->redo[i].value, t->pair[i].value, __ATOMIC_RELAXED);
+    }
     me->redo_count = t->pairs;
 }
 

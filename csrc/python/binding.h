@@ -134,7 +134,9 @@ struct span {
     PyObject_HEAD
     uint64_t address, length;
     char readonly, held;
+    PyObject *length_object; /* `length` as Python knows it, made when first returned */
 };
+PyObject *span_length(struct span *span);
 
 extern PyTypeObject *endpoint_type, *region_type, *span_type;
 extern PyMethodDef endpoint_call_methods[], endpoint_copy_methods[];

@@ -71,17 +71,18 @@ static PyObject *endpoint_copy_raw(PyObject *object, PyObject *const *args, Py_s
 
 /* ---- by block ------------------------------------------------------------------------------------------------------------ */
 
-struct place { int32_t endpoint; uint64_t address, room; };
+struct place { int32_t endpoint; uint64_t address, room; struct span *span; };
 
 /* (endpoint, address), or a block that is held and, for a destination, writable. False, with no error set: something else. */
 static bool plain_place(PyObject *object, bool written, struct place *place) {
     if (PyObject_TypeCheck(object, span_type)) {
-        const struct span *span = (const struct span *)object;
-        *place = (struct place){K_SELF, span->address, span->length};
+        struct span *span = (struct span *)object;
+        *place = (struct place){K_SELF, span->address, span->length, span};
         return span->held && !(written && span->readonly);
     }
     if (!PyTuple_CheckExact(object) || PyTuple_Size(object) != 2) return false;
     place->room = UINT64_MAX;
+    place->span = NULL;
     if (to_int32(PyTuple_GetItem(object, 0), "endpoint", &place->endpoint)
         && to_address(PyTuple_GetItem(object, 1), "address", &place->address)) return true;
     PyErr_Clear();
@@ -114,7 +115,8 @@ static PyObject *endpoint_copy(PyObject *object, PyObject *const *args, Py_ssize
     }
     if (!endpoint_usable(self, "copy")) return NULL;
     if (!run_copy(self, from.endpoint, from.address, to.endpoint, to.address, length)) return NULL;
-    return PyLong_FromUnsignedLongLong(length);
+    if (to.span && length == to.room) return span_length(to.span);
+    return from.span && length == from.room ? span_length(from.span) : PyLong_FromUnsignedLongLong(length);
 }
 
 PyMethodDef endpoint_copy_methods[] = {
