@@ -338,32 +338,92 @@ class Endpoint:
     def send(self, dst: int, msg: Message, timeout: float | None = None) -> None:
         """Send a message, and wait until it is received.
 
-        A message that holds a request from `dst` is the answer to that request, if `dst` still waits for it.
+        Blocks until `dst` takes the message. One that holds a request from `dst` is the answer to that request, if `dst`
+        still waits for it.
+
+        Args:
+            dst: the destination's endpoint.
+            msg: what is sent; its source is stamped by the kernel.
+            timeout: seconds; None waits for ever, 0 never waits.
+
+        Raises:
+            BadEndpoint: `dst` is this endpoint or no endpoint at all. DestinationDied: it died, was unbound, or the number
+            is an earlier owner's; look it up again. TimedOut: it did not receive in time; nothing was delivered.
+            WouldBlock: timeout is 0 and it does not receive now. Deadlock: it waits, directly or not, for this endpoint.
+            AccessDenied: privileges forbid it. NotReady: this endpoint is in another call. NotBound: it is not bound (any
+            more). NotRunning: the VM has ended.
 
         Canonical: mnx_send, mnx_send_T (guide 3.1.2)
         """
     def receive(self, src: int = ..., msg: Message | None = None, timeout: float | None = None) -> Message:
         """Wait for a message or notification from `src`, or from anyone (ANY, the default).
 
-        Returns `msg`, overwritten, or a new message if none is given.
+        Pending notifications come before queued senders, lowest system slot first; senders in the order in which they
+        queued. A sender that uses `send` goes on; one that uses `sendrec` waits for the answer (`msg.is_request`).
+
+        Args:
+            src: an endpoint, or ANY.
+            msg: filled in and returned; None makes a new one.
+            timeout: seconds; None waits for ever, 0 never waits.
+
+        Returns:
+            The message; `source` and `is_notify` say from whom and of what kind.
+
+        Raises:
+            SourceDied: `src` died or was unbound. TimedOut, WouldBlock: nothing came in time, or is there now. BadEndpoint:
+            `src` is this endpoint. OutOfRange: no slot of this VM can have that endpoint. WokenUp: another process called
+            `wakeup`. AccessDenied, NotReady, NotBound, NotRunning: as for `send`.
 
         Canonical: mnx_receive, mnx_receive_T (guide 3.1.3)
         """
     def receive_request(self, msg: Message | None = None, timeout: float | None = None) -> Message:
         """Wait for a request, that is a message sent with sendrec, from anyone; leave all else pending.
 
+        Args:
+            msg: filled in and returned; None makes a new one.
+            timeout: seconds; None waits for ever, 0 never waits.
+
+        Returns:
+            The request. Its sender waits until it is answered (`reply`, `reply_receive`) or passed on (`relay`).
+
+        Raises:
+            TimedOut, WouldBlock, WokenUp, AccessDenied, NotReady, NotBound, NotRunning: as for `receive`.
+
         Canonical: mnx_rcvrqst, mnx_rcvrqst_T (guide 3.1.3)
         """
     def sendrec(self, dst: int, msg: Message, timeout: float | None = None) -> Message:
-        """Send a request and wait for its answer. Returns `msg`, overwritten by the answer.
+        """Send a request and wait for its answer.
+
+        Blocks until `dst` has taken the request and answered it. Only an answer to this very call ends the wait: a late one
+        to an earlier call does not, and notifications stay pending.
+
+        Args:
+            dst: the server's endpoint.
+            msg: the request; overwritten by the answer.
+            timeout: seconds for request and answer together; None waits for ever. 0 sends nothing.
+
+        Returns:
+            `msg`.
+
+        Raises:
+            DestinationDied: the server died before it took the request. SourceDied: it died after that; the request may
+            have run. TimedOut: no answer in time; the request may have run, or run later. BadEndpoint, WouldBlock, Deadlock,
+            AccessDenied, NotReady, NotBound, NotRunning: as for `send`.
 
         Canonical: mnx_sendrec, mnx_sendrec_T (guide 3.1.4)
         """
     def reply(self, to: int | Message, msg: Message, timeout: float | None = None) -> None:
         """Answer a request; never waits for a local caller.
 
-        `to` is the request, or its sender: then the request that `msg` still holds is the one answered, or else
-        the last one received from there. An answer to a call that is over fails with PROCSTS.
+        Args:
+            to: the request, or its sender: then the request that `msg` still holds is the one answered, or else the last
+                one received from there.
+            msg: the answer; it may be the request itself.
+            timeout: for an answer that has to travel; a local one never waits.
+
+        Raises:
+            BadState: the caller does not wait for this answer (any more): it timed out, or was answered. DestinationDied: it
+            died. AccessDenied, NotReady, NotBound, NotRunning: as for `send`.
 
         Canonical: mnx_reply, mnx_reply_T (guide 3.1.2)
         """
@@ -371,15 +431,45 @@ class Endpoint:
         """Answer a request, then receive from anyone into the same message: what a server's loop does, in one step.
 
         An answer that fails (its caller has died) does not keep the receive from going on: `reply_code` tells.
-        `timeout` is that of the receive.
+
+        Args:
+            to: whom or what to answer, as for `reply`.
+            msg: the answer; overwritten by what is received.
+            timeout: seconds for the receive; None waits for ever, 0 never waits.
+
+        Returns:
+            `msg`.
+
+        Raises:
+            What `receive` raises.
         """
     def notify(self, dst: int, value: int = 0) -> None:
-        """Leave a notification for `dst`; never waits. The same one twice is one. `value` arrives as m9_l1.
+        """Notify `dst` without waiting for it.
+
+        Delivered at once if `dst` waits for it, else remembered: once per source, so that a second one before it is taken
+        changes nothing but `value`, which is ORed.
+
+        Args:
+            dst: the destination's endpoint.
+            value: 32 bits that arrive as `m9_l1`.
+
+        Raises:
+            DestinationDied: it died or was unbound. Overrun: the VM has no room for more notifications from user slots.
+            BadEndpoint, AccessDenied, NotReady, NotBound, NotRunning: as for `send`.
 
         Canonical: mnx_notify (guide 3.1.5)
         """
     def relay(self, dst: int, request: Message) -> None:
-        """Pass a request on: from now on its sender waits for `dst` to answer.
+        """Pass a request on: from now on its sender waits for `dst` to answer. Never waits.
+
+        Args:
+            dst: who is to answer instead.
+            request: the request as received, or changed; its sender stays its source.
+
+        Raises:
+            BadState: its sender does not wait for this endpoint's answer. SourceDied: the sender died. DestinationDied: `dst`
+            died. Deadlock: `dst` waits for the sender. BadEndpoint, AccessDenied, NotReady, NotBound, NotRunning: as for
+            `send`.
 
         Canonical: mnx_relay
         """
