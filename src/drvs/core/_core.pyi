@@ -338,8 +338,8 @@ class Endpoint:
     def send(self, dst: int, msg: Message, timeout: float | None = None) -> None:
         """Send a message, and wait until it is received.
 
-        Blocks until `dst` takes the message. One that holds a request from `dst` is the answer to that request, if `dst`
-        still waits for it.
+        Blocks until `dst` takes the message. One that holds a request from `dst` is the answer to that request, if
+        `dst` still waits for it.
 
         Args:
             dst: the destination's endpoint.
@@ -347,11 +347,11 @@ class Endpoint:
             timeout: seconds; None waits for ever, 0 never waits.
 
         Raises:
-            BadEndpoint: `dst` is this endpoint or no endpoint at all. DestinationDied: it died, was unbound, or the number
-            is an earlier owner's; look it up again. TimedOut: it did not receive in time; nothing was delivered.
-            WouldBlock: timeout is 0 and it does not receive now. Deadlock: it waits, directly or not, for this endpoint.
-            AccessDenied: privileges forbid it. NotReady: this endpoint is in another call. NotBound: it is not bound (any
-            more). NotRunning: the VM has ended.
+            BadEndpoint: `dst` is this endpoint or no endpoint at all. DestinationDied: it died, was unbound, or the
+            number is an earlier owner's; look it up again. TimedOut: it did not receive in time; nothing was
+            delivered. WouldBlock: timeout is 0 and it does not receive now. Deadlock: it waits, directly or not, for
+            this endpoint. AccessDenied: privileges forbid it. NotReady: this endpoint is in another call. NotBound:
+            it is not bound (any more). NotRunning: the VM has ended.
 
         Canonical: mnx_send, mnx_send_T (guide 3.1.2)
         """
@@ -370,9 +370,9 @@ class Endpoint:
             The message; `source` and `is_notify` say from whom and of what kind.
 
         Raises:
-            SourceDied: `src` died or was unbound. TimedOut, WouldBlock: nothing came in time, or is there now. BadEndpoint:
-            `src` is this endpoint. OutOfRange: no slot of this VM can have that endpoint. WokenUp: another process called
-            `wakeup`. AccessDenied, NotReady, NotBound, NotRunning: as for `send`.
+            SourceDied: `src` died or was unbound. TimedOut, WouldBlock: nothing came in time, or is there now.
+            BadEndpoint: `src` is this endpoint. OutOfRange: no slot of this VM can have that endpoint. WokenUp:
+            another process called `wakeup`. AccessDenied, NotReady, NotBound, NotRunning: as for `send`.
 
         Canonical: mnx_receive, mnx_receive_T (guide 3.1.3)
         """
@@ -394,8 +394,8 @@ class Endpoint:
     def sendrec(self, dst: int, msg: Message, timeout: float | None = None) -> Message:
         """Send a request and wait for its answer.
 
-        Blocks until `dst` has taken the request and answered it. Only an answer to this very call ends the wait: a late one
-        to an earlier call does not, and notifications stay pending.
+        Blocks until `dst` has taken the request and answered it. Only an answer to this very call ends the wait: a
+        late one to an earlier call does not, and notifications stay pending.
 
         Args:
             dst: the server's endpoint.
@@ -406,9 +406,9 @@ class Endpoint:
             `msg`.
 
         Raises:
-            DestinationDied: the server died before it took the request. SourceDied: it died after that; the request may
-            have run. TimedOut: no answer in time; the request may have run, or run later. BadEndpoint, WouldBlock, Deadlock,
-            AccessDenied, NotReady, NotBound, NotRunning: as for `send`.
+            DestinationDied: the server died before it took the request. SourceDied: it died after that; the request
+            may have run. TimedOut: no answer in time; the request may have run, or run later. BadEndpoint,
+            WouldBlock, Deadlock, AccessDenied, NotReady, NotBound, NotRunning: as for `send`.
 
         Canonical: mnx_sendrec, mnx_sendrec_T (guide 3.1.4)
         """
@@ -416,14 +416,14 @@ class Endpoint:
         """Answer a request; never waits for a local caller.
 
         Args:
-            to: the request, or its sender: then the request that `msg` still holds is the one answered, or else the last
-                one received from there.
+            to: the request, or its sender: then the request that `msg` still holds is the one answered, or else the
+                last one received from there.
             msg: the answer; it may be the request itself.
             timeout: for an answer that has to travel; a local one never waits.
 
         Raises:
-            BadState: the caller does not wait for this answer (any more): it timed out, or was answered. DestinationDied: it
-            died. AccessDenied, NotReady, NotBound, NotRunning: as for `send`.
+            BadState: the caller does not wait for this answer (any more): it timed out, or was answered.
+            DestinationDied: it died. AccessDenied, NotReady, NotBound, NotRunning: as for `send`.
 
         Canonical: mnx_reply, mnx_reply_T (guide 3.1.2)
         """
@@ -446,8 +446,8 @@ class Endpoint:
     def notify(self, dst: int, value: int = 0) -> None:
         """Notify `dst` without waiting for it.
 
-        Delivered at once if `dst` waits for it, else remembered: once per source, so that a second one before it is taken
-        changes nothing but `value`, which is ORed.
+        Delivered at once if `dst` waits for it, else remembered: once per source, so that a second one before it is
+        taken changes nothing but `value`, which is ORed.
 
         Args:
             dst: the destination's endpoint.
@@ -467,9 +467,9 @@ class Endpoint:
             request: the request as received, or changed; its sender stays its source.
 
         Raises:
-            BadState: its sender does not wait for this endpoint's answer. SourceDied: the sender died. DestinationDied: `dst`
-            died. Deadlock: `dst` waits for the sender. BadEndpoint, AccessDenied, NotReady, NotBound, NotRunning: as for
-            `send`.
+            BadState: its sender does not wait for this endpoint's answer. SourceDied: the sender died.
+            DestinationDied: `dst` died. Deadlock: `dst` waits for the sender. BadEndpoint, AccessDenied, NotReady,
+            NotBound, NotRunning: as for `send`.
 
         Canonical: mnx_relay
         """
