@@ -1,4 +1,4 @@
-"""Build of the one C extension, drvs.core._core, under the stable ABI of CPython 3.11.
+"""Build of the one C extension, drvs.core._core, under the stable ABI of CPython 3.11, and of libm3ipc beside it.
 
 Everything else is in pyproject.toml. Environment switches:
 
@@ -9,9 +9,15 @@ Everything else is in pyproject.toml. Environment switches:
 """
 
 import os
+import sys
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+sys.path.insert(0, "tools")
+import clibrary
 
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion"]
 SOURCE_FOLDERS = ["csrc/core", "csrc/python", "csrc/bench"]
@@ -56,4 +62,20 @@ def core_extension() -> Extension:
     )
 
 
-setup(ext_modules=[core_extension()], options={"bdist_wheel": {"py_limited_api": "cp311"}})
+class BuildBoth(build_ext):
+    """Builds the extension, then the C library into the package's folder `native`, in a wheel or in the source tree."""
+
+    def run(self) -> None:
+        """Build everything."""
+        super().run()
+        package = Path("src/drvs") if self.inplace or self.editable_mode else Path(self.build_lib) / "drvs"
+        compiler, _ = switched_flags()
+        plain = [flag for flag in compiler if not flag.startswith("-flto")]  # an archive of real code, for any linker
+        clibrary.bundle(Path(self.build_temp) / "c", package / "native", plain)
+
+
+setup(
+    cmdclass={"build_ext": BuildBoth},
+    ext_modules=[core_extension()],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

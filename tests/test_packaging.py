@@ -30,7 +30,16 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.mark.slow
 def test_the_wheel_has_one_extension_under_the_stable_abi(wheel_names: list[str]) -> None:
     assert "-cp311-abi3-" in wheel_names[0]
-    assert [name for name in wheel_names if name.endswith(".so")] == ["drvs/core/_core.abi3.so"]
+    extensions = [name for name in wheel_names if name.endswith(".so") and "/native/" not in name]
+    assert extensions == ["drvs/core/_core.abi3.so"]
+
+
+@pytest.mark.slow
+def test_the_wheel_has_the_c_library(wheel_names: list[str]) -> None:
+    native = {name.removeprefix("drvs/native/") for name in wheel_names if name.startswith("drvs/native/")}
+    assert {"lib/libm3ipc.so", "lib/libm3ipc.so.0", "lib/libm3ipc.a", "bin/m3ipc-pair"} <= native
+    assert {"include/m3ipc.h", "include/m3ipc/codes.h", "include/m3ipc/compat/kernel/minix/ipc.h"} <= native
+    assert {"share/man/man3/mnx_send.3", "share/man/man7/m3ipc.7"} <= native
 
 
 @pytest.mark.slow

@@ -12,7 +12,10 @@ import pytest
 from support.nodes import drvs
 
 NOWHERE = "/nonexistent/drvs-without-a-node"
-GROUPS = ["up", "down", "status", "vm", "run", "ps", "dump", "gc", "doctor", "demo", "bench", "completion", "version"]
+GROUPS = [
+    "up", "down", "status", "vm", "run", "ps", "dump", "gc", "doctor", "demo",
+    "bench", "config", "completion", "version",
+]  # fmt: skip
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from drvs.bench.footprint import Figure
 from drvs.bench.stats import Row
-from drvs.bench.targets import Target
+from drvs.bench.targets import PUBLISHED_MESSAGES, Target
 from drvs.ui.console import out, unicode_ok
 from drvs.ui.picture import Bar, bars
 from drvs.ui.table import Column, number, plain, show
@@ -40,6 +40,19 @@ def timing_table(table: str, rows: Sequence[Row]) -> None:
     columns = [Column("mechanism"), Column("placement"), *map(number, ("p50", "mean", "p99", "per second"))]
     ordered = sorted(rows, key=lambda row: (list(_NOTES).index(row["placement"]), row["p50_us"]))
     show(columns, [[_mechanism(row), row["placement"], *_timing_cells(row)] for row in ordered], _TITLES[table])
+
+
+def published_table(rows: Sequence[Row]) -> None:
+    """Print the C library's messages a second (a round trip is two) beside what M3-IPC's authors published."""
+    found = {row["placement"]: row for row in rows if row["mechanism"] == "drvs-c" and row["mean_us"]}
+    cells = [
+        [_NOTES[placement], count(2e6 / found[placement]["mean_us"]), count(published)]
+        for placement, published in PUBLISHED_MESSAGES.items()
+        if placement in found
+    ]
+    if cells:
+        columns = [Column("messages a second"), number("drvs-c"), number("M3-IPC, published")]
+        show(columns, cells, "Beside the kernel module (its authors' hardware, 2018)")
 
 
 def copy_table(rows: Sequence[Row]) -> None:
@@ -103,6 +116,7 @@ def show_table(table: str, rows: Sequence[Row]) -> None:
     elif table in _TITLES:
         timing_table(table, rows)
     if table == "roundtrip":
+        published_table(rows)
         plot(rows)
 
 

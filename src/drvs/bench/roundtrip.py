@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from drvs.bench.mechanisms.base import Mechanism
+from drvs.bench.mechanisms.cface import cface
 from drvs.bench.mechanisms.extras import extras
 from drvs.bench.mechanisms.ours import ours
 from drvs.bench.mechanisms.queues import queues
@@ -64,14 +65,21 @@ def present(settings: Settings) -> list[Mechanism]:
 
 def step_count(settings: Settings) -> int:
     """Return how many steps of progress this table takes."""
-    return len(placements()) * (len(ours()) + len(yardsticks()) + len(present(settings)))
+    return len(placements()) * (len(in_turns(settings)) + len(present(settings)))
+
+
+def in_turns(settings: Settings) -> list[Mechanism]:
+    """Return what takes turns: our calls from Python and from C, and the yardsticks."""
+    if not cface():
+        settings.skipped["drvs-c"] = "this installation has no C library"
+    return [*ours(), *cface(), *yardsticks()]
 
 
 def measure(settings: Settings, steps: Steps) -> Results:
     """Measure the table."""
     results: Results = {}
     for placement in placements():
-        results |= interleaved([*ours(), *yardsticks()], placement, settings, steps)
+        results |= interleaved(in_turns(settings), placement, settings, steps)
         for mechanism in present(settings):
             try:
                 results |= alone(mechanism, placement, settings, steps)

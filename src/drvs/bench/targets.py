@@ -14,7 +14,12 @@ from drvs.bench.stats import paired_ratio
 from drvs.ui.units import significant
 
 _YARD, _OURS, _PIPE = "c-pingpong", "drvs", "multiprocessing.Pipe"
+_C_FACE = "drvs-c"
 _OWN_PREFIXES = (_OURS, _YARD)
+
+
+PUBLISHED_MESSAGES = {"different": 740_000, "same": 925_000}
+"""Messages a second that M3-IPC's authors published for their kernel module (2018, their hardware)."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Target:
 
 def of_roundtrip(results: roundtrip.Results) -> Iterator[Target]:
     """Yield the promises about round trips."""
+    yield from _of_c_face(results)
     for place, most in (("different", 1.8), ("same", 1.15)):
         ours, yard, pipe = (results.get((name, place)) for name in (_OURS, _YARD, _PIPE))
         if ours and yard:
@@ -57,6 +63,19 @@ def of_roundtrip(results: roundtrip.Results) -> Iterator[Target]:
         if ours and peers and place == "same":
             best = min(peers, key=lambda name: peers[name])
             yield Target(f"fastest peer ({best}) / sendrec, same core", peers[best] / ours.mean, 1, at_most=False)
+
+
+def _of_c_face(results: roundtrip.Results) -> Iterator[Target]:
+    """The C library's, and its messages a second against what the kernel module's authors published."""
+    for place, most in (("different", 1.15), ("same", 1.1)):
+        ours, yard = results.get((_C_FACE, place)), results.get((_YARD, place))
+        if ours and yard:
+            cores = "different cores" if place == "different" else "same core"
+            yield Target(f"C sendrec / {_YARD}, {cores}", paired_ratio(ours, yard), most)
+    across = results.get((_C_FACE, "different"))
+    if across and across.mean:
+        published = PUBLISHED_MESSAGES["different"]
+        yield Target("C messages a second, different cores", 2e9 / across.mean, published, at_most=False)
 
 
 def of_copy(results: copying.Results) -> Iterator[Target]:

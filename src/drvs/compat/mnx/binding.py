@@ -21,6 +21,10 @@ from drvs.compat.mnx.threads import this_node
 def mnx_bind(vmid: int, p_nr: int) -> int:
     """Bind this process; all of its threads share the endpoint that is returned.
 
+    `p_nr` is the slot. Slots below 29 (by default) are system slots: there the endpoint is `p_nr` itself. Every other
+    slot counts its owners, so an endpoint that was somebody else's before is never taken for a new one. It takes root
+    or the owner of the node.
+
     Canonical: mnx_bind (guide 4.1.7)
     """
     bound = threads.shared_endpoint()
@@ -31,6 +35,8 @@ def mnx_bind(vmid: int, p_nr: int) -> int:
 
 def mnx_tbind(vmid: int, p_nr: int) -> int:
     """Bind this thread; its main thread must be bound, to the same VM.
+
+    The endpoint is the thread's own and ends with it. In the main thread this is mnx_bind.
 
     Canonical: mnx_tbind (authors' stub)
     """
@@ -59,6 +65,8 @@ def _bind(bind: Callable[[], Endpoint], keep: Callable[[Endpoint], None]) -> int
 def mnx_lclbind(vmid: int, pid: int, p_nr: int) -> int:
     """Bind another local process.
 
+    That process finds its endpoint at its first call, or waits for it by mnx_wait4bind. `pid` may be a thread's id.
+
     Canonical: mnx_lclbind (guide 4.1.7)
     """
     return result_of(lambda: vm_of(vmid).lclbind(pid, p_nr))
@@ -83,6 +91,9 @@ def mnx_bkupbind(vmid: int, pid: int, endpoint: int, nodeid: int) -> int:
 def mnx_unbind(vmid: int, endpoint: int) -> int:
     """Unbind an endpoint, the caller's or another's.
 
+    Whoever waits for it is told: EMOLDSTDIED, EMOLSRCDIED. Another process gets SIGPIPE, and the call in which it
+    waits ends with EMOLSHUTDOWN. A process that exits is unbound without this.
+
     Canonical: mnx_unbind (guide 4.1.9)
     """
     return mnx_unbind_T(vmid, endpoint, mnx.TIMEOUT_FOREVER)
@@ -105,6 +116,8 @@ def mnx_unbind_T(vmid: int, endpoint: int, to_ms: int) -> int:
 
 def mnx_wait4bind() -> int:
     """Wait until this process is bound; returns its endpoint.
+
+    Returns at once if it is bound already: after exec, for instance.
 
     Canonical: mnx_wait4bind (guide 4.1.8)
     """

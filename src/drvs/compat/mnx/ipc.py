@@ -76,6 +76,10 @@ def _through_scratch(endpoint: Endpoint, op: Call, peer: int, view: memoryview |
 def mnx_send(dst_ep: int, m_ptr: Any) -> int:
     """Send a message and wait until `dst_ep` receives it.
 
+    The destination takes it by mnx_receive, or by mnx_sendrec if that waits for the caller. m_source is written on
+    the way: the receiver finds the caller's endpoint there. A wait that would close a circle of processes that wait
+    for each other is refused with EMOLLOCKED.
+
     Canonical: mnx_send (guide 3.1.2)
     """
     return _call(Call.SEND, dst_ep, m_ptr, mnx.TIMEOUT_FOREVER)
@@ -84,6 +88,8 @@ def mnx_send(dst_ep: int, m_ptr: Any) -> int:
 def mnx_send_T(dst_ep: int, m_ptr: Any, to_ms: int) -> int:
     """Send a message and wait at most `to_ms` milliseconds until `dst_ep` receives it.
 
+    TIMEOUT_NOWAIT delivers only to a destination that receives already, TIMEOUT_FOREVER waits as mnx_send does.
+
     Canonical: mnx_send_T (guide 3.1.2)
     """
     return _call(Call.SEND, dst_ep, m_ptr, to_ms)
@@ -91,6 +97,9 @@ def mnx_send_T(dst_ep: int, m_ptr: Any, to_ms: int) -> int:
 
 def mnx_reply(dst_ep: int, m_ptr: Any) -> int:
     """Answer a client that waits in mnx_sendrec.
+
+    Never waits for a client on this node. A client that does not wait for this very answer any more (it timed out, say)
+    gives EMOLPROCSTS.
 
     Canonical: mnx_reply (guide 3.1.2)
     """
@@ -108,6 +117,8 @@ def mnx_reply_T(dst_ep: int, m_ptr: Any, to_ms: int) -> int:
 def mnx_receive(src_ep: int, m_ptr: Any) -> int:
     """Wait for a message or notification from `src_ep`, or from ANY.
 
+    Pending notifications come first, then senders in the order in which they came. m_source tells who sent it.
+
     Canonical: mnx_receive (guide 3.1.3)
     """
     return _call(Call.RECEIVE, src_ep, m_ptr, mnx.TIMEOUT_FOREVER)
@@ -116,6 +127,8 @@ def mnx_receive(src_ep: int, m_ptr: Any) -> int:
 def mnx_receive_T(src_ep: int, m_ptr: Any, to_ms: int) -> int:
     """Wait at most `to_ms` milliseconds for a message or notification from `src_ep`, or from ANY.
 
+    TIMEOUT_NOWAIT takes only what is there, TIMEOUT_FOREVER waits as mnx_receive does.
+
     Canonical: mnx_receive_T (guide 3.1.3)
     """
     return _call(Call.RECEIVE, src_ep, m_ptr, to_ms)
@@ -123,6 +136,8 @@ def mnx_receive_T(src_ep: int, m_ptr: Any, to_ms: int) -> int:
 
 def mnx_rcvrqst(m_ptr: Any) -> int:
     """Wait for a request: a message that somebody sent with mnx_sendrec.
+
+    Messages of mnx_send and notifications stay where they are.
 
     Canonical: mnx_rcvrqst (guide 3.1.3)
     """
@@ -140,6 +155,9 @@ def mnx_rcvrqst_T(m_ptr: Any, to_ms: int) -> int:
 def mnx_sendrec(srcdst_ep: int, m_ptr: Any) -> int:
     """Send a request and wait for its answer, in the same message.
 
+    The answer is what `srcdst_ep` sends by mnx_reply or mnx_send after it has received the request. If that process
+    dies or unbinds first, the call ends with EMOLDSTDIED (the request was not taken yet) or EMOLSRCDIED (it was).
+
     Canonical: mnx_sendrec (guide 3.1.4)
     """
     return _call(Call.SENDREC, srcdst_ep, m_ptr, mnx.TIMEOUT_FOREVER)
@@ -147,6 +165,9 @@ def mnx_sendrec(srcdst_ep: int, m_ptr: Any) -> int:
 
 def mnx_sendrec_T(srcdst_ep: int, m_ptr: Any, to_ms: int) -> int:
     """Send a request and wait at most `to_ms` milliseconds for its answer.
+
+    A call that ended with EMOLTIMEDOUT may have been carried out; its late answer reaches nobody. TIMEOUT_NOWAIT never
+    delivers, for no answer could be there.
 
     Canonical: mnx_sendrec_T (guide 3.1.4)
     """
@@ -164,6 +185,9 @@ def mnx_relay(dst_ep: int, m_ptr: Any) -> int:
 def mnx_notify(dst_ep: int) -> int:
     """Leave a notification for `dst_ep`; never waits.
 
+    It is delivered at once to a process that receives, and otherwise remembered once for each source. The receiver gets
+    m_type NOTIFY_FROM(p_nr of the caller) and the time in m9_t1.
+
     Canonical: mnx_notify (guide 3.1.5)
     """
     if not is_int(dst_ep):
@@ -173,6 +197,10 @@ def mnx_notify(dst_ep: int) -> int:
 
 def mnx_vcopy(src_ep: int, src_addr: Any, dst_ep: int, dst_addr: Any, nbytes: int) -> int:
     """Copy `nbytes` bytes from an address in `src_ep` to an address in `dst_ep`; either may be the caller.
+
+    The caller is source, destination (by its endpoint or SELF) or neither. Parties other than the caller must be
+    waiting in mnx_receive or mnx_sendrec, and stay there until the copy is over. It takes root or the owner of the
+    node.
 
     Addresses are raw: what lies there is the caller's affair.
 

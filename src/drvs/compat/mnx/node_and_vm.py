@@ -70,6 +70,8 @@ def mnx_vm_init(vmu_addr: Any) -> int:
 def mnx_vm_end(vmid: int) -> int:
     """End a VM; its processes get SIGPIPE.
 
+    Calls that wait in it end with EMOLVMNOTRUN.
+
     Canonical: mnx_vm_end (guide 4.1.5)
     """
     return code_of(lambda: vm_of(vmid).end())

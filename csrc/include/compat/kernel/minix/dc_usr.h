@@ -1,0 +1,7 @@
+/* kernel/minix/dc_usr.h: VMs, under another name. */
+#ifndef KERNEL_MINIX_dc_usr_H
+#define KERNEL_MINIX_dc_usr_H
+
+#include <kernel/minix/VM_usr.h>
+
+#endif

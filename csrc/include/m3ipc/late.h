@@ -1,0 +1,158 @@
+/* m3ipc/late.h: what versions after 1.6 call things: DC for VM, DVS for DRVS, dcid for vmid, EDVS for EMOL. Same numbers.
+ *
+ * Every name here stands for one of 1.6; nothing is declared anew, but for the one call that answers differently.
+ */
+#ifndef M3IPC_LATE_H
+#define M3IPC_LATE_H
+
+#include "codes.h"
+
+/* ---- codes ---- */
+
+#define EDVSPERM EMOLPERM
+#define EDVSINTR EMOLINTR
+#define EDVS2BIG EMOL2BIG
+#define EDVSBADF EMOLBADF
+#define EDVSAGAIN EMOLAGAIN
+#define EDVSNOMEM EMOLNOMEM
+#define EDVSACCES EMOLACCES
+#define EDVSFAULT EMOLFAULT
+#define EDVSBUSY EMOLBUSY
+#define EDVSEXIST EMOLEXIST
+#define EDVSNODEV EMOLNODEV
+#define EDVSNOTDIR EMOLNOTDIR
+#define EDVSINVAL EMOLINVAL
+#define EDVSRANGE EMOLRANGE
+#define EDVSDEADLK EMOLDEADLK
+#define EDVSNAMETOOLONG EMOLNAMETOOLONG
+#define EDVSNOSYS EMOLNOSYS
+#define EDVSBADDEST EMOLBADDEST
+#define EDVSTIMEDOUT EMOLTIMEDOUT
+#define EDVSNOTCONN EMOLNOTCONN
+#define EDVSSHUTDOWN EMOLSHUTDOWN
+#define EDVSMSGSIZE EMOLMSGSIZE
+#define EDVSGENERIC EMOLGENERIC
+#define EDVSLOCKED EMOLLOCKED
+#define EDVSBADCALL EMOLBADCALL
+#define EDVSBADSRCDST EMOLBADSRCDST
+#define EDVSCALLDENIED EMOLCALLDENIED
+#define EDVSDEADSRCDST EMOLDEADSRCDST
+#define EDVSNOTREADY EMOLNOTREADY
+#define EDVSBADREQUEST EMOLBADREQUEST
+#define EDVSSRCDIED EMOLSRCDIED
+#define EDVSDSTDIED EMOLDSTDIED
+#define EDVSTRAPDENIED EMOLTRAPDENIED
+#define EDVSDONTREPLY EMOLDONTREPLY
+#define EDVSERRCODE EMOLERRCODE
+#define EDVSBADNODEID EMOLBADNODEID
+#define EDVSBADVMID EMOLBADVMID
+#define EDVSBADDCID EMOLBADVMID
+#define EDVSVMNOTRUN EMOLVMNOTRUN
+#define EDVSDCNOTRUN EMOLVMNOTRUN
+#define EDVSBADPROC EMOLBADPROC
+#define EDVSBADPID EMOLBADPID
+#define EDVSENDPOINT EMOLENDPOINT
+#define EDVSNOPROXY EMOLNOPROXY
+#define EDVSRMTPROC EMOLRMTPROC
+#define EDVSLCLPROC EMOLLCLPROC
+#define EDVSNOTBIND EMOLNOTBIND
+#define EDVSPROXYRUN EMOLPROXYRUN
+#define EDVSACKDST EMOLACKDST
+#define EDVSACKSRC EMOLACKSRC
+#define EDVSACKWAIT EMOLACKWAIT
+#define EDVSNODEBUSY EMOLNODEBUSY
+#define EDVSNONODE EMOLNONODE
+#define EDVSDRVSBUSY EMOLDRVSBUSY
+#define EDVSDVSBUSY EMOLDRVSBUSY
+#define EDVSDRVSINIT EMOLDRVSINIT
+#define EDVSDVSINIT EMOLDRVSINIT
+#define EDVSNOVMNODE EMOLNOVMNODE
+#define EDVSNODCNODE EMOLNOVMNODE
+#define EDVSPROCRUN EMOLPROCRUN
+#define EDVSNOMSG EMOLNOMSG
+#define EDVSVMRUN EMOLVMRUN
+#define EDVSDCRUN EMOLVMRUN
+#define EDVSPROCSTS EMOLPROCSTS
+#define EDVSNODEFREE EMOLNODEFREE
+#define EDVSVMNODE EMOLVMNODE
+#define EDVSDCNODE EMOLVMNODE
+#define EDVSBADPROXY EMOLBADPROXY
+#define EDVSONCOPY EMOLONCOPY
+#define EDVSENQUEUED EMOLENQUEUED
+#define EDVSOVERRUN EMOLOVERRUN
+#define EDVSBADOWNER EMOLBADOWNER
+#define EDVSMIGRATE EMOLMIGRATE
+#define EDVSPROXYFREE EMOLPROXYFREE
+#define EDVSGRPLEADER EMOLGRPLEADER
+#define EDVSPRIVILEGES EMOLPRIVILEGES
+#define EDVSBINDTYPE EMOLBINDTYPE
+#define EDVSSLOTUSED EMOLSLOTUSED
+#define EDVSBADRANGE EMOLBADRANGE
+#define EDVSBADVALUE EMOLBADVALUE
+#define EDVSBADDIR EMOLBADDIR
+#define EDVSBADFILE EMOLBADFILE
+#define EDVSRSCBUSY EMOLRSCBUSY
+#define EDVSNAMESIZE EMOLNAMESIZE
+#define EDVSALLOCMEM EMOLALLOCMEM
+#define EDVSPROXYID EMOLPROXYID
+#define EDVSREPLPROC EMOLREPLPROC
+#define EDVSALIGN EMOLALIGN
+#define EDVSWOKENUP EMOLWOKENUP
+#define EDVSPRIMARY EMOLPRIMARY
+#define EDVSNOREPLICA EMOLNOREPLICA
+#define EDVSRESTARTSYS EMOLRESTARTSYS
+
+/* ---- constants and limits ---- */
+
+#define NR_DCS NR_VMS
+#define MAXDCNAME MAXVMNAME
+#define DVS_NO_INIT DRVS_NO_INIT
+#define PROXY_NO_DC PROXY_NO_VM
+#define DBGDCLOCK DBGVMLOCK
+#define TIMEOUT_RPROXY TIMEOUT_MOLCALL
+#define DCINIT VMINIT
+#define DCEND VMEND
+#define DCDUMP VMDUMP
+#define GETDCINFO GETVMINFO
+#define DVSINIT DRVSINIT
+#define DVSEND DRVSEND
+#define GETDVSINFO GETDRVSINFO
+
+/* ---- structures and their fields ---- */
+
+#define dvs_usr drvs_usr
+#define dvs_usr_t drvs_usr_t
+#define DVS_usr drvs_usr
+#define DVS_usr_t drvs_usr_t
+#define d_nr_dcs d_nr_vms
+
+#define DC_usr VM_usr
+#define DC_usr_t VM_usr_t
+#define dc_usr VM_usr
+#define dc_usr_t VM_usr_t
+#define dc_dcid vm_vmid
+#define dc_flags vm_flags
+#define dc_nr_procs vm_nr_procs
+#define dc_nr_tasks vm_nr_tasks
+#define dc_nr_sysprocs vm_nr_sysprocs
+#define dc_nr_nodes vm_nr_nodes
+#define dc_nodes vm_nodes
+#define dc_name vm_name
+#define dc_cpumask vm_cpumask
+
+#define p_dcid p_vmid
+#define n_dcs n_vms
+#define c_dcid c_vmid
+
+/* ---- calls ---- */
+
+#define mnx_dvs_init mnx_drvs_init
+#define mnx_dvs_end mnx_drvs_end
+#define mnx_dc_init mnx_vm_init
+#define mnx_dc_end mnx_vm_end
+#define mnx_dc_dump mnx_vm_dump
+#define mnx_getdcinfo mnx_getvminfo
+#define mnx_getDCinfo mnx_getvminfo
+#define mnx_getDVSinfo mnx_getdvsinfo
+
+#endif
