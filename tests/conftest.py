@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "deadline(seconds): how long this test may take before the watchdog ends it")
     procfs.prctl(procfs.PR_SET_CHILD_SUBREAPER, 1)
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
-        if signal.getsignal(number) is signal.SIG_IGN:  # started by nohup or in the background: what we start would ignore it too
+        if signal.getsignal(number) is signal.SIG_IGN:  # by nohup, or in the background: what we start would too
             signal.signal(number, usual)
     warnings.filterwarnings("ignore", message=".*fork.*multi-threaded", category=DeprecationWarning)
 
