@@ -15,8 +15,8 @@ import drvs
 from support import cface, children, nodes
 
 PYTHON_ONLY = ("[no int]", "[const]", "[str]", "test_a_drvs_message_can_be_used_in_place_of_the_guides")
-"""Cases of tests/compat that C's own types make impossible: a number beyond int, a buffer that knows its size, and Python's Message,
-whose envelope no C structure has."""
+"""Cases of tests/compat that C's own types make impossible: a number beyond int, a buffer that knows its size, and
+Python's Message, whose envelope no C structure has."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,10 +10,11 @@ import re
 from pathlib import Path
 
 import drvs
-from canonical_map import CANONICAL, to_come
 from drvs.base.codes import GUIDE_ALIASES, Code
 from drvs.compat import mnx
 from drvs.daemon import calls as handlers
+
+from calls import CANONICAL, to_come
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HEADER = ROOT / "csrc" / "include" / "m3ipc.h"
