@@ -167,7 +167,7 @@ def bundle(build: Path, folder: Path, extra: Sequence[str] = ()) -> None:
     pair.parent.mkdir(parents=True, exist_ok=True)
     needs = [CSRC / "pair/pair.c", build / "libm3ipc.a"]
     if not newer(pair, needs):
-        run([*tool("CC", "gcc"), *FLAGS, *extra, f"-I{CSRC / 'include'}", "-o", pair, *needs, "-lpthread"])
+        run([*tool("CC", "gcc"), *FLAGS, "-s", *extra, f"-I{CSRC / 'include'}", "-o", pair, *needs, "-lpthread"])
 
 
 def main() -> None:

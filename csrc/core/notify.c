@@ -2,7 +2,8 @@
  *
  * A notification is delivered at once to a slot that waits for it, and otherwise remembered: as one bit if a system slot sent it
  * without an argument, as a record of a bounded pool in all other cases. Either way the same source is remembered once per
- * destination (arguments are ORed), so the pool bounds memory and a flood costs nothing. Records hang in the
+ * destination (arguments are ORed; a system slot that notifies with and without one is remembered once in each way), so the pool
+ * bounds memory and a flood costs nothing. Records hang in the
  * destination's list, oldest first, and in a hash table over (destination, source).
  */
 #include "kernel.h"

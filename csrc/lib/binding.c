@@ -143,7 +143,8 @@ static int open_locked(const struct reply *reply, struct binding **opened) {
     struct binding *b = new_binding();
     if (!b) return leave_region(mapping), EMOLNOMEM;
     uint32_t slot = (uint32_t)reply_integer(reply, "slot"), incarnation = (uint32_t)reply_integer(reply, "incarnation");
-    uint32_t spin_ns = (uint32_t)(limit_value(LIMIT_SPIN_US) % 1000000 * 1000);
+    int64_t spin_us = limit_value(LIMIT_SPIN_US);
+    uint32_t spin_ns = spin_us < SPIN_US_MAX ? (uint32_t)spin_us * 1000 : SPIN_US_MAX * 1000;
     code = k_handle_open(&b->handle, &mapping->region, slot, incarnation, (int32_t)reply_integer(reply, "endpoint"), spin_ns);
     if (code != K_OK) { /* a slot that the VM does not have */
         atomic_store(&b->handle.busy, 1);

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import drvs
+from drvs.base import native
 from support import children, cprograms
 from support.nodes import RunningNode
 
@@ -106,14 +107,20 @@ def test_a_client_in_python_calls_a_server_in_c(node: drvs.Node, shared_node: Ru
             assert server.wait(10) == 0
 
 
+def test_a_program_in_cpp_builds_without_a_warning_and_runs(tmp_path: Path, shared_node: RunningNode) -> None:
+    strict = ["-std=c++17", "-x", "c++", *cprograms.WARNINGS, *native.cflags(), FOLDER / "echo.c", "-x", "none"]
+    done = cprograms.gcc(*strict, *native.libs(), "-o", tmp_path / "echo", compiler="g++")
+    assert done.returncode == 0, done.stderr
+    ran = cprograms.run(tmp_path / "echo", runtime_dir=shared_node.runtime_dir)
+    assert ran.stdout.splitlines() == OUTPUT["echo"]
+
+
 def test_old_sources_build_unchanged(tmp_path: Path, node: drvs.Node, shared_node: RunningNode) -> None:
     """As M3-IPC's own test programs are written: relative includes, addresses as long, later names, void main."""
     source = Path(__file__).parent / "programs" / "old_style.c"
     (tmp_path / "tests").mkdir()
     copied = tmp_path / "tests" / "old_style.c"
     copied.write_bytes(source.read_bytes())
-    from drvs.base import native
-
     done = cprograms.gcc("-std=gnu89", *native.cflags(compat=True), copied, *native.libs(), "-o", tmp_path / "old")
     assert done.returncode == 0, done.stderr
     assert "error" not in done.stderr
