@@ -74,7 +74,7 @@ static void deliver(struct k_txn *t, struct k_slot *d, uint32_t di, struct k_slo
     uint32_t fi = k_slot_index(t->region, from);
     put_message(d, from->endpoint, call->message, call);
     if (number) k_set(t, &d->in_call, number);
-    k_note_peer(d, fi);
+    k_plan_peer(t, d, fi);
     call->answered = d->call != 0;
     if (d->getfrom != K_ANY) k_waiters_remove(t, from, d, di);
     k_end_wait(t, d, di, K_OK, (number ? K_IN_REQUEST : 0u) | trace_flag(call));

@@ -38,9 +38,14 @@ static inline uint32_t k_peek(const uint32_t *word) {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
-/* Whose CPU a waiter looks at. Peers read that line, so it is written only when it changes. */
+/* Whose CPU a waiter looks at before it spins: the caller's own. */
 static inline void k_note_peer(struct k_slot *s, uint32_t peer) {
     if (k_peek(&s->last_peer) != peer) __atomic_store_n(&s->last_peer, peer, __ATOMIC_RELAXED);
+}
+
+/* Another slot's, with all else that changes on the line its owner polls. */
+static inline void k_plan_peer(struct k_txn *t, struct k_slot *s, uint32_t peer) {
+    if (k_peek(&s->last_peer) != peer) k_set(t, &s->last_peer, peer);
 }
 
 /* Its owner may not go on yet. The one word that says so; read without the lock by the owner alone. */

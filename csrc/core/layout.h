@@ -75,7 +75,7 @@ struct k_slot {
     _Alignas(K_LINE) uint32_t rts;    /* enum k_rts */
     _Atomic uint32_t seq;             /* the futex word: changes when the owner is woken from its sleep */
     _Atomic uint32_t waiting;         /* set and cleared by the owner alone */
-    int32_t endpoint;
+    uint32_t last_peer;               /* whose CPU its owner looks at before it spins */
     int32_t getfrom;                  /* who may deliver to a RECEIVING slot */
     int32_t sendto;                   /* where a SENDING slot is queued */
     uint32_t call;                    /* number of the request this slot has out; 0: none */
@@ -89,7 +89,7 @@ struct k_slot {
     _Alignas(K_LINE) struct k_message message;
     /* line 2: what peers read and the owner seldom writes; pending notifications */
     _Alignas(K_LINE) _Atomic uint32_t cpu; /* + 1, of the owner's last wait; 0: unknown */
-    uint32_t last_peer;
+    int32_t endpoint;
     int32_t pid, tid;
     uint32_t incarnation; /* + 1 at each bind */
     uint32_t misc;        /* enum k_misc */

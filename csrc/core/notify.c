@@ -154,7 +154,7 @@ static int find_notifier(const struct k_txn *t, const struct k_call *call, uint3
 
 void k_deliver_notification(struct k_txn *t, struct k_slot *d, uint32_t di, uint32_t si, int32_t source_ep, const struct k_call *call) {
     build_message(t->region, &d->message, source_ep, si, call->value, call->now_ns);
-    k_note_peer(d, si);
+    k_plan_peer(t, d, si);
     if (d->getfrom != K_ANY) k_waiters_remove(t, k_slot_at(t->region, si), d, di);
     k_end_wait(t, d, di, K_OK, K_IN_NOTIFY);
 }
