@@ -36,6 +36,7 @@ struct k_region { /* private to a process: geometry is copied at attach, so that
     uint32_t map_words;  /* 64-bit words in a bitmap over the system slots */
     uint32_t buckets;    /* a power of two */
     uint32_t gen_size;   /* of the endpoint arithmetic */
+    uint64_t gen_inverse; /* 2^64 / gen_size, rounded up: a remainder by two multiplications */
     size_t slots_at, pending_at, privs_at, priv_bytes, notes_at, buckets_at;
 };
 

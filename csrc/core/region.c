@@ -38,6 +38,7 @@ static void lay_out(struct k_region *r, const struct k_limits *limits) {
     r->map_words = (limits->nr_sysprocs + 63) / 64;
     r->buckets = power_of_two(limits->notes);
     r->gen_size = limits->nr_tasks + K_SELF + 1;
+    r->gen_inverse = UINT64_MAX / r->gen_size + 1;
     r->slots_at = K_HEADER_BYTES;
     r->pending_at = r->slots_at + (size_t)r->slots * sizeof(struct k_slot);
     r->privs_at = align_up(r->pending_at + (size_t)r->members * r->map_words * 8, K_LINE);
@@ -138,6 +139,6 @@ bool k_endpoint_decode(const struct k_region *region, int32_t endpoint, uint32_t
         *slot = shifted;
         return k_is_system(region, shifted);
     }
-    *slot = shifted % region->gen_size;
+    *slot = (uint32_t)(((unsigned __int128)(region->gen_inverse * shifted) * region->gen_size) >> 64); /* shifted % gen_size, exactly */
     return shifted <= (uint32_t)INT32_MAX + region->limits.nr_tasks && *slot < region->members && !k_is_system(region, *slot);
 }
