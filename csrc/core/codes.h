@@ -30,6 +30,9 @@ enum k_op {
     K_SEND = 1, K_RECEIVE = 2, K_NOTIFY = 4, K_SENDREC = 5, K_RCVRQST = 6, K_REPLY = 7, K_VCOPY = 15, K_RELAY = 19,
 };
 
+/* The calls whose permission is a bit of the trap mask. */
+#define K_TRAPS (1u << K_SEND | 1u << K_RECEIVE | 1u << K_NOTIFY | 1u << K_SENDREC | 1u << K_RCVRQST | 1u << K_REPLY)
+
 /* p_rts_flags: a slot is runnable only when they are all clear. */
 enum k_rts {
     K_RTS_FREE = 1u << 0, K_RTS_SENDING = 1u << 2, K_RTS_RECEIVING = 1u << 3, K_RTS_ONCOPY = 1u << 10,

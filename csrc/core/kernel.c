@@ -1,13 +1,10 @@
 /* kernel.c: checks that come before every operation, and leaving lists. */
 #include "kernel.h"
 
-/* Call numbers of the IPC traps; all others are in the call mask. */
-static const uint32_t TRAPS = 1u << K_SEND | 1u << K_RECEIVE | 1u << K_NOTIFY | 1u << K_SENDREC | 1u << K_RCVRQST | 1u << K_REPLY;
-
 static bool allowed(const struct k_region *region, const struct k_slot *s, uint32_t index, uint32_t op) {
     if (!s->restricted) return true;
     const struct k_priv *p = k_priv_at(region, index, s->priv);
-    return TRAPS >> op & 1 ? p->traps >> op & 1 : p->calls >> op & 1;
+    return K_TRAPS >> op & 1 ? p->traps >> op & 1 : p->calls >> op & 1;
 }
 
 int k_check_caller(const struct k_txn *t, uint32_t op) {

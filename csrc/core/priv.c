@@ -1,8 +1,6 @@
 /* priv.c: privileges of a slot, read and replaced whole. */
 #include "kernel.h"
 
-static const uint32_t TRAPS = 1u << K_SEND | 1u << K_RECEIVE | 1u << K_NOTIFY | 1u << K_SENDREC | 1u << K_RCVRQST | 1u << K_REPLY;
-
 int k_step_getpriv(struct k_region *region, uint32_t me, uint32_t slot, struct k_priv_view *view, int lock_ms) {
     struct k_txn t;
     if (slot >= region->members) return K_RANGE;
@@ -19,7 +17,7 @@ int k_step_getpriv(struct k_region *region, uint32_t me, uint32_t slot, struct k
 
 /* Every bit that the checks can ask for is set. The last word of a map may be wider than the system slots. */
 static bool unrestricted(const struct k_region *region, const struct k_priv *p) {
-    if ((p->traps & TRAPS) != TRAPS || p->calls != UINT64_MAX) return false;
+    if ((p->traps & K_TRAPS) != K_TRAPS || p->calls != UINT64_MAX) return false;
     for (uint32_t i = 0; i < region->limits.nr_sysprocs; i++)
         if (!(p->maps[i / 64] >> i % 64 & 1) || !(p->maps[region->map_words + i / 64] >> i % 64 & 1)) return false;
     return p->id < region->limits.nr_sysprocs;
