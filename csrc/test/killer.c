@@ -282,7 +282,7 @@ static void kill_at(long at) {
         if (at < course.path.steps && try_kill_at(at, tries % 4 == 0)) return;
         if (tries % 5 == 0) follow_course();
     }
-    die("%s never goes the same way twice: --at %ld", run.scenario->name, at);
+    die("%s never goes the same way twice: --at %ld of %ld instructions", run.scenario->name, at, course.path.steps);
 }
 
 /* Kill at instruction `at`, and if `again` >= 0 also the one who recovers, at that instruction of his. */
