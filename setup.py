@@ -20,7 +20,7 @@ sys.path.insert(0, "tools")
 import clibrary
 
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion"]
-SOURCE_FOLDERS = ["csrc/core", "csrc/python", "csrc/bench"]
+SOURCE_FOLDERS = ["csrc/core", "csrc/image", "csrc/python", "csrc/bench"]
 
 
 def files(pattern: str) -> list[str]:

@@ -17,7 +17,7 @@ LAYERS = [
     {"core"},
     {"daemon"},
     {"api", "__init__"},
-    {"compat", "procview", "aio"},
+    {"compat", "procview", "procspace", "aio"},
     {"cli", "ui", "demo", "bench"},
 ]
 RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}

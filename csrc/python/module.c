@@ -1,5 +1,6 @@
 /* module.c: drvs.core._core: its functions, and how its parts come together. */
 #include "binding.h"
+#include "image.h"
 
 #if __has_include("../bench/pingpong.h")
 #define HAVE_BENCH 1
@@ -55,7 +56,7 @@ static bool add_functions(PyObject *module) {
 #ifdef HAVE_BENCH
     if (PyModule_AddFunctions(module, bench_functions) < 0) return false;
 #endif
-    return PyModule_AddFunctions(module, functions) == 0;
+    return PyModule_AddFunctions(module, functions) == 0 && PyModule_AddFunctions(module, image_functions) == 0;
 }
 
 static struct PyModuleDef definition = {

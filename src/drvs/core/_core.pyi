@@ -6,7 +6,7 @@ one.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, NoReturn, TypeAlias
 
 from typing_extensions import Buffer
 
@@ -743,3 +743,39 @@ def pingpong_stop(shared: Any) -> None:
 
 def raw_copy(pid: int, address: int, buffer: Any, rounds: int, times: Any = None) -> int:
     """Return the nanoseconds that `rounds` of process_vm_readv into `buffer` take."""
+
+def image_syscall(number: int, /, *args: int | Buffer) -> int:
+    """Make a raw system call; a buffer stands for its address.
+
+    Raises:
+        OSError: as the kernel says.
+    """
+
+def image_regset_get(tid: int, regset: int, /) -> bytes:
+    """Return a set of registers of a stopped thread (NT_PRSTATUS, NT_X86_XSTATE)."""
+
+def image_regset_set(tid: int, regset: int, registers: bytes, /) -> None:
+    """Set a set of registers of a stopped thread."""
+
+def image_xsave_parts() -> list[tuple[int, int, int]]:
+    """Return part, offset and length of each part of the processor's extended state."""
+
+def image_crc32c(data: Buffer, crc: int = 0, /) -> int:
+    """Return the CRC-32C of a buffer, continued from `crc`."""
+
+def image_runs(pagemap_fd: int, start: int, end: int, resident: bool, /) -> list[tuple[int, int, int]]:
+    """Return (address, bytes, 1 for guard pages) of each run of pages that are a process's own."""
+
+def image_copy(
+    pid: int, mem_fd: int, out_fd: int, address: int, nbytes: int, skip_zero: bool, lenient: bool, /
+) -> tuple[int, int]:
+    """Write a process's memory as page records. Returns the bytes of the pages written, and the records."""
+
+def image_blob() -> tuple[bytes, int] | None:
+    """Return the code that works through a table of system calls and where it is entered; None on other machines."""
+
+def image_fork(pid: int, /) -> int:
+    """Fork a sibling (a child of the caller's parent) under a pid of choice. The caller must have one thread only."""
+
+def image_enter(address: int, area: Buffer, code: int, code_end: int, entry: int, ops: int, stack: int, /) -> NoReturn:
+    """Map `area` at `address` and go on in the blob within it. Returns only by an exception."""

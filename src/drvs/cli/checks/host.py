@@ -139,4 +139,15 @@ def _available_bytes() -> int:
     return 0
 
 
-ALL = (linux, python, kernel_features, copies, resources)
+def images() -> Iterator[Finding]:
+    """Can running programs be put aside and brought back here?"""
+    from drvs.procspace.image.probe import problem
+
+    found = problem()
+    if found is None:
+        yield ok("images", "programs can be dumped and restored (drvs image)")
+    else:
+        yield warn("images", f"drvs image does not work here: {found[0]}", found[1])
+
+
+ALL = (linux, python, kernel_features, copies, images, resources)

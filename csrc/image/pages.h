@@ -1,0 +1,25 @@
+/* pages.h: which pages of a process are its own, and how they get into a stream. */
+#ifndef DRVS_IMAGE_PAGES_H
+#define DRVS_IMAGE_PAGES_H
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum page_kind { PAGE_ABSENT, PAGE_OWN, PAGE_GUARD };
+
+struct page_run {
+    uint64_t address, nbytes;
+    enum page_kind kind;
+};
+
+uint32_t crc32c(uint32_t crc, const void *bytes, size_t nbytes);
+
+/* Find the next run of own or guarded pages in [*from, end) and set *from behind it. 1: found, 0: no more, -errno.
+ * Own pages are private to the process, in memory or swapped out; `resident` counts pages of files in memory too. */
+int next_run(int pagemap_fd, uint64_t *from, uint64_t end, int resident, struct page_run *run);
+
+/* Write [address, address + nbytes) of a process to a stream as page records of at most 1 MiB; returns their bytes without headers, or -errno, and counts them.
+ * With skip_zero, pages of zeros are left out; with lenient, so are pages that cannot be read (behind the end of a file). */
+int64_t copy_pages(pid_t pid, int mem_fd, int out_fd, uint64_t address, uint64_t nbytes, int skip_zero, int lenient, uint64_t *records);
+
+#endif

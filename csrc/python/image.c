@@ -1,0 +1,209 @@
+/* image.c: what process images need of C: ptrace and other raw system calls, page maps, page copies, the blob, and becoming a program. */
+#define _GNU_SOURCE
+#include "image.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include "../image/blob.h"
+#include "../image/pages.h"
+
+static PyObject *os_error(int number) {
+    errno = number;
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+/* ---- raw system calls ------------------------------------------------------------------------------------------------ */
+
+/* An argument is an int, or a buffer whose address is meant. The view stays open until the call is over. */
+static bool take_argument(PyObject *object, long *value, Py_buffer *view) {
+    if (PyLong_Check(object)) {
+        *value = (long)PyLong_AsUnsignedLongLongMask(object);
+        return !PyErr_Occurred();
+    }
+    if (PyObject_GetBuffer(object, view, PyBUF_SIMPLE) < 0) return false;
+    *value = (long)(uintptr_t)view->buf;
+    return true;
+}
+
+static PyObject *image_syscall(PyObject *module, PyObject *args) {
+    (void)module;
+    long value[7] = {0};
+    Py_buffer view[7] = {{0}};
+    Py_ssize_t n = PyTuple_Size(args);
+    bool good = n >= 1 && n <= 7;
+    if (!good) PyErr_SetString(PyExc_TypeError, "image_syscall(number, up to six arguments)");
+    for (Py_ssize_t i = 0; good && i < n; i++) good = take_argument(PyTuple_GetItem(args, i), &value[i], &view[i]);
+    long result = good ? syscall(value[0], value[1], value[2], value[3], value[4], value[5], value[6]) : 0;
+    int failed = good && result == -1 ? errno : 0;
+    for (Py_ssize_t i = 0; i < 7; i++) if (view[i].obj) PyBuffer_Release(&view[i]);
+    if (!good) return NULL;
+    return failed ? os_error(failed) : PyLong_FromLong(result);
+}
+
+/* ---- registers ------------------------------------------------------------------------------------------------------- */
+
+static PyObject *image_regset_get(PyObject *module, PyObject *args) {
+    (void)module;
+    int tid, set;
+    static char buffer[65536];
+    if (!PyArg_ParseTuple(args, "ii", &tid, &set)) return NULL;
+    struct iovec space = {buffer, sizeof buffer};
+    if (ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)set, &space) < 0) return os_error(errno);
+    return PyBytes_FromStringAndSize(buffer, (Py_ssize_t)space.iov_len);
+}
+
+static PyObject *image_regset_set(PyObject *module, PyObject *args) {
+    (void)module;
+    int tid, set;
+    const char *bytes;
+    Py_ssize_t nbytes;
+    if (!PyArg_ParseTuple(args, "iiy#", &tid, &set, &bytes, &nbytes)) return NULL;
+    struct iovec space = {(void *)(uintptr_t)bytes, (size_t)nbytes};
+    if (ptrace(PTRACE_SETREGSET, tid, (void *)(uintptr_t)set, &space) < 0) return os_error(errno);
+    Py_RETURN_NONE;
+}
+
+/* Where the processor keeps each part of its extended state; parts 17 and 18 (AMX) exist only for who asked for them. */
+static PyObject *image_xsave_parts(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    PyObject *parts = PyList_New(0);
+#if defined(__x86_64__)
+    for (unsigned part = 2; parts && part < 63; part++) {
+        unsigned size, offset, c, d;
+        if (!__get_cpuid_count(0xd, part, &size, &offset, &c, &d) || !size) continue;
+        PyObject *item = Py_BuildValue("(III)", part, offset, size);
+        if (!item || PyList_Append(parts, item) < 0) Py_CLEAR(parts);
+        Py_XDECREF(item);
+    }
+#endif
+    return parts;
+}
+
+/* ---- pages ----------------------------------------------------------------------------------------------------------- */
+
+static PyObject *image_crc32c(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer view;
+    unsigned int crc = 0;
+    if (!PyArg_ParseTuple(args, "y*|I", &view, &crc)) return NULL;
+    uint32_t result = crc32c(crc, view.buf, (size_t)view.len);
+    PyBuffer_Release(&view);
+    return PyLong_FromUnsignedLong(result);
+}
+
+static PyObject *image_runs(PyObject *module, PyObject *args) {
+    (void)module;
+    int fd, resident, found = 0;
+    unsigned long long from, end;
+    if (!PyArg_ParseTuple(args, "iKKp", &fd, &from, &end, &resident)) return NULL;
+    PyObject *runs = PyList_New(0);
+    uint64_t at = from;
+    struct page_run run;
+    while (runs && (found = next_run(fd, &at, end, resident, &run)) > 0) {
+        PyObject *item = Py_BuildValue("(KKi)", (unsigned long long)run.address, (unsigned long long)run.nbytes, run.kind == PAGE_GUARD);
+        if (!item || PyList_Append(runs, item) < 0) Py_CLEAR(runs);
+        Py_XDECREF(item);
+    }
+    if (runs && found < 0) {
+        Py_DECREF(runs);
+        return os_error(-found);
+    }
+    return runs;
+}
+
+static PyObject *image_copy(PyObject *module, PyObject *args) {
+    (void)module;
+    int pid, mem, out, skip_zero, lenient;
+    unsigned long long address, nbytes;
+    uint64_t records = 0;
+    int64_t written;
+    if (!PyArg_ParseTuple(args, "iiiKKpp", &pid, &mem, &out, &address, &nbytes, &skip_zero, &lenient)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    written = copy_pages(pid, mem, out, address, nbytes, skip_zero, lenient, &records);
+    Py_END_ALLOW_THREADS
+    return written < 0 ? os_error((int)-written) : Py_BuildValue("(LK)", (long long)written, (unsigned long long)records);
+}
+
+/* ---- the blob -------------------------------------------------------------------------------------------------------- */
+
+static PyObject *image_blob(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    const void *code;
+    size_t nbytes, entry;
+    if (!blob_code(&code, &nbytes, &entry)) Py_RETURN_NONE;
+    return Py_BuildValue("(y#n)", (const char *)code, (Py_ssize_t)nbytes, (Py_ssize_t)entry);
+}
+
+/* A child of the caller's parent, under a pid of choice. The C library knows nothing of it, so the caller has one thread only. */
+static PyObject *image_fork(PyObject *module, PyObject *args) {
+    (void)module;
+    int32_t tid;
+    if (!PyArg_ParseTuple(args, "i", &tid)) return NULL;
+    uint64_t clone_args[11] = {[0] = 0x8000 /* CLONE_PARENT */, [8] = (uint64_t)(uintptr_t)&tid, [9] = 1};
+    PyOS_BeforeFork();
+    long pid = syscall(SYS_clone3, clone_args, sizeof clone_args);
+    int failed = errno;
+    if (pid == 0) PyOS_AfterFork_Child();
+    else PyOS_AfterFork_Parent();
+    return pid < 0 ? os_error(failed) : PyLong_FromLong(pid);
+}
+
+#if defined(__x86_64__)
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
+/* The kernel writes to the registered rseq area at every preemption, and kills who has unmapped it. */
+static void unregister_rseq(void) {
+    if (!&__rseq_offset || !&__rseq_size || !__rseq_size) return;
+    char *thread = __builtin_thread_pointer();
+    static const unsigned lengths[] = {32, 20, 28, 33, 40, 48, 64};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        if (syscall(SYS_rseq, thread + __rseq_offset, lengths[i], 1, 0x53053053) == 0) return;
+}
+
+static PyObject *image_enter(PyObject *module, PyObject *args) {
+    (void)module;
+    unsigned long long address, entry, ops, stack, code, code_end;
+    Py_buffer area;
+    if (!PyArg_ParseTuple(args, "Ky*KKKKK", &address, &area, &code, &code_end, &entry, &ops, &stack)) return NULL;
+    uint64_t all = ~UINT64_C(0);
+    char *base = mmap((void *)(uintptr_t)address, (size_t)area.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (base != (char *)(uintptr_t)address) return os_error(base == MAP_FAILED ? errno : EEXIST);
+    memcpy(base, area.buf, (size_t)area.len);
+    if (mprotect(base + code, code_end - code, PROT_READ | PROT_EXEC) < 0) return os_error(errno);
+    if (syscall(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, NULL, 8) < 0) return os_error(errno);
+    unregister_rseq();
+    __asm__ volatile("mov %0, %%rsp\n\tpush $0\n\txor %%ebp, %%ebp\n\tjmp *%1"
+                     : : "r"(base + stack), "r"(base + entry), "D"(base + ops), "S"(base) : "memory");
+    __builtin_unreachable();
+}
+#else
+static PyObject *image_enter(PyObject *module, PyObject *args) {
+    (void)module, (void)args;
+    return os_error(ENOSYS);
+}
+#endif
+
+PyMethodDef image_functions[] = {
+    {"image_syscall", image_syscall, METH_VARARGS, "image_syscall(number, *args) -> int: a raw system call; a buffer stands for its address."},
+    {"image_regset_get", image_regset_get, METH_VARARGS, "image_regset_get(tid, set) -> bytes: registers of a stopped thread."},
+    {"image_regset_set", image_regset_set, METH_VARARGS, "image_regset_set(tid, set, bytes): set them."},
+    {"image_xsave_parts", image_xsave_parts, METH_NOARGS, "image_xsave_parts() -> [(part, offset, nbytes)]: the layout of extended state."},
+    {"image_crc32c", image_crc32c, METH_VARARGS, "image_crc32c(buffer, crc=0) -> int: CRC-32C, continued from `crc`."},
+    {"image_runs", image_runs, METH_VARARGS, "image_runs(pagemap_fd, start, end, resident) -> [(address, nbytes, guard)]: pages of a process's own."},
+    {"image_copy", image_copy, METH_VARARGS, "image_copy(pid, mem_fd, out_fd, address, nbytes, skip_zero, lenient) -> (bytes, records): write page records."},
+    {"image_blob", image_blob, METH_NOARGS, "image_blob() -> (code, entry) | None: the code that works through a table of system calls."},
+    {"image_fork", image_fork, METH_VARARGS, "image_fork(pid) -> int: fork a sibling under a pid of choice; for a process of one thread."},
+    {"image_enter", image_enter, METH_VARARGS, "image_enter(address, area, code, code_end, entry, ops, stack): become what the table makes."},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,72 @@
+"""What /proc says about a process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from drvs.procspace.image.errors import Refused
+
+
+def text(pid: int, name: str) -> str:
+    """Read a file of /proc/PID.
+
+    Raises:
+        Refused: the process is gone, or not ours to look at.
+    """
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            return file.read().decode(errors="surrogateescape")
+    except (FileNotFoundError, ProcessLookupError):
+        raise Refused(f"there is no process {pid}.") from None
+    except PermissionError:
+        raise Refused(f"process {pid} is not yours to look at.", "Be its user, or root.") from None
+
+
+def status(pid: int, tid: int | None = None) -> dict[str, str]:
+    """Return the fields of a process's or a thread's status."""
+    lines = text(pid, f"task/{tid}/status" if tid else "status").splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def stat(pid: int) -> list[str]:
+    """Return the fields of its stat, by their numbers in proc(5): field 1 is at index 1; 2, the name, is empty."""
+    rest = text(pid, "stat").rpartition(")")[2].split()
+    return ["", str(pid), "", *rest]
+
+
+def threads(pid: int) -> list[int]:
+    """Return the tids of its threads, the first one first; none if it is gone."""
+    try:
+        return sorted(map(int, os.listdir(f"/proc/{pid}/task")), key=lambda tid: (tid != pid, tid))
+    except OSError:
+        return []
+
+
+def link(pid: int, name: str) -> str:
+    """Return what a link of /proc/PID points to, an empty string if that cannot be told."""
+    try:
+        return os.readlink(f"/proc/{pid}/{name}")
+    except OSError:
+        return ""
+
+
+def living_children(pid: int) -> list[int]:
+    """Return its children that run (dead ones that nobody waited for are not meant)."""
+    return [child for child in _children(pid) if _state(child) not in ("Z", "X", "")]
+
+
+def _children(pid: int) -> Iterator[int]:
+    for tid in threads(pid):
+        try:
+            with open(f"/proc/{pid}/task/{tid}/children", encoding="ascii") as file:
+                yield from map(int, file.read().split())
+        except FileNotFoundError:
+            continue
+
+
+def _state(pid: int) -> str:
+    try:
+        return stat(pid)[3]
+    except Refused:
+        return ""

@@ -1,0 +1,168 @@
+"""Stopping all threads of a process, and letting them go.
+
+Threads may appear while others are being stopped, so passes over the list repeat until one finds nothing new. Waits
+never block: the process may exec, exit or lose threads at any moment, and the caller may have children of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from drvs.procspace.image import calls, procfile
+from drvs.procspace.image.errors import Refused
+
+_WALL = 0x40000000
+_OPTIONS = 1 | 16
+"""PTRACE_O_TRACESYSGOOD: stops at system calls are told apart; PTRACE_O_TRACEEXEC: an exec is seen."""
+EVENT_STOP, EVENT_EXEC = 128, 4
+CALL_STOP = signal.SIGTRAP | 0x80
+PATIENCE_S = 5.0
+"""How long a thread may take to stop: one in an uninterruptible wait (a dead disk) does not."""
+
+
+class Gone(Exception):
+    """The thread has ended."""
+
+
+class Tracer:
+    """Holds a process by ptrace; everything is to be called in one thread. Use it in a `with`, which lets go."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.stopped: list[int] = []
+        self._owed: list[int] = []
+        self._deadline = time.monotonic() + PATIENCE_S
+
+    def __enter__(self) -> Tracer:
+        try:
+            self._stop_all()
+        except BaseException:
+            self.release()
+            raise
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.release()
+
+    def wait(self, tid: int) -> tuple[int, int]:
+        """Wait for the next stop of a thread: event (0 for a plain signal) and signal.
+
+        Raises:
+            Gone: it ended.
+            Refused: it does not stop.
+        """
+        self._deadline = max(self._deadline, time.monotonic() + 1)
+        while True:
+            try:
+                got, status = os.waitpid(tid, os.WNOHANG | _WALL)
+            except ChildProcessError:
+                raise Gone from None
+            if got and os.WIFSTOPPED(status):
+                return status >> 16, os.WSTOPSIG(status)
+            if got:
+                raise Gone
+            if time.monotonic() > self._deadline:
+                raise Refused(f"thread {tid} does not stop.", "It may wait for a device; try again later.")
+            time.sleep(20e-6)
+
+    def run_to(self, tid: int, request: int, event: int, number: int) -> None:
+        """Let a thread run until it stops in one way; a stop signal that comes meanwhile is sent again at the end."""
+        while True:
+            calls.ptrace(request, tid)
+            found_event, found = self.wait(tid)
+            if (found_event, found) == (event, number) or (event == EVENT_STOP == found_event):
+                return
+            if found_event == 0 and found == signal.SIGSTOP:
+                self.owe(found)
+
+    def owe(self, number: int) -> None:
+        """Note a signal that came from elsewhere and was held back: it is sent again at the end."""
+        self._owed.append(number)
+
+    def release(self) -> None:
+        """Let all threads go on."""
+        for tid in self.stopped:
+            try:
+                calls.ptrace(calls.PTRACE_DETACH, tid)
+            except OSError:
+                self._reap(tid)
+        self.stopped = []
+        for number in self._owed:
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                break
+        self._owed = []
+
+    def _reap(self, tid: int) -> None:
+        """A thread that was killed while we held it is a zombie until we look; a child of ours is for its waiter."""
+        try:
+            ours = tid == self.pid and int(procfile.stat(tid)[4]) == os.getpid()
+            while not ours:
+                self.wait(tid)
+        except (Gone, Refused):
+            pass
+
+    def _stop_all(self) -> None:
+        while True:
+            new = [tid for tid in procfile.threads(self.pid) if tid not in self.stopped]
+            if not new:
+                break
+            for tid in [tid for tid in new if self._seize(tid)]:
+                self._settle(tid)
+        if not self.stopped:
+            raise Refused(f"process {self.pid} has ended.")
+        if self.stopped[0] != self.pid:
+            raise Refused(f"the first thread of process {self.pid} has ended.", "")
+
+    def _seize(self, tid: int) -> bool:
+        try:
+            calls.ptrace(calls.PTRACE_SEIZE, tid, 0, _OPTIONS)
+            self.stopped.append(tid)
+            calls.ptrace(calls.PTRACE_INTERRUPT, tid)
+        except ProcessLookupError:
+            return tid in self.stopped
+        except PermissionError:
+            return self._forbidden(tid)
+        return True
+
+    def _forbidden(self, tid: int) -> bool:
+        """A thread that is ending gives EPERM too; one that has ended is no loss."""
+        try:
+            if procfile.status(self.pid, tid)["State"][0] in "ZX":
+                if tid == self.pid:
+                    raise Refused(f"the first thread of process {self.pid} has ended.")
+                return False
+        except Refused:
+            if tid == self.pid or procfile.threads(self.pid):
+                raise
+            return False
+        raise Refused(f"ptrace of process {self.pid} is not permitted.", remedy())
+
+    def _settle(self, tid: int) -> None:
+        """Wait for the stop that was asked for; signals that come first are passed on."""
+        while True:
+            try:
+                event, number = self.wait(tid)
+                if event == EVENT_EXEC:
+                    raise Refused(f"process {self.pid} executed another program meanwhile.", "Try again.")
+                if event == EVENT_STOP:
+                    return
+                calls.ptrace(calls.PTRACE_CONT, tid, 0, number if event == 0 else 0)
+            except (Gone, ProcessLookupError):
+                self.stopped.remove(tid)
+                return
+
+
+def remedy() -> str:
+    """Say what may keep ptrace from working here."""
+    try:
+        with open("/proc/sys/kernel/yama/ptrace_scope", encoding="ascii") as file:
+            scope = int(file.read())
+    except OSError:
+        scope = 0
+    if scope:
+        return f"kernel.yama.ptrace_scope is {scope}: set it to 0, or be root (at 3 nobody may until a reboot)."
+    return "Be its user or root; in a container, allow ptrace in the seccomp profile (docker: --cap-add SYS_PTRACE)."

@@ -1,0 +1,199 @@
+"""Whoever dies in the middle, the dumped process runs on and nothing half-made is left."""
+
+import os
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from drvs.procspace import image
+from drvs.procspace.image import calls, remote
+from support import images, procfs
+
+STEPS = ("ptrace", "set_signal_mask")
+
+
+def dump_and_die(pid: int, path: Path, step: int) -> int:
+    """Dump in a forked child that kills itself before its step-th touch of the process. Returns its wait status."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1]
+    try:
+        left = [step]
+
+        def counted(function: Callable[..., object]) -> Callable[..., object]:
+            def call(*arguments: object) -> object:
+                left[0] -= 1
+                if left[0] < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return function(*arguments)
+
+            return call
+
+        for name in STEPS:
+            setattr(calls, name, counted(getattr(calls, name)))
+        real = remote._core
+
+        class Core:
+            image_regset_get = staticmethod(real.image_regset_get)
+            image_regset_set = staticmethod(counted(real.image_regset_set))
+
+        class Os:
+            pwrite = staticmethod(counted(os.pwrite))
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(os, name)
+
+        remote._core, remote.os = Core, Os()
+        images.dumped(pid, path)
+        os._exit(0)
+    except BaseException:
+        os._exit(1)
+
+
+def test_a_dumper_killed_at_any_step_leaves_the_process_running(counter: images.Program, tmp_path: Path) -> None:
+    step, asked = 0, 0
+    while True:
+        status = dump_and_die(counter.pid, tmp_path / "image", step)
+        asked += 1
+        assert counter.ask() == str(asked), f"after a kill at step {step}"
+        if not os.WIFSIGNALED(status):
+            break
+        step += 1
+    assert status == 0, "the last dump, without a kill, failed"
+    assert step > 60
+    # It has removed what the killed ones left, but for those killed just before they could write into their mapping.
+    found = [line.split()[0] for line in Path(f"/proc/{counter.pid}/maps").read_text().splitlines() if "rwxp" in line]
+    sizes = [int(end, 16) - int(start, 16) for start, end in (line.split("-") for line in found)]
+    assert sum(sizes) <= 8 * (4096 + 4 * 0x9000)
+    with images.Restored(tmp_path / "image") as restored:
+        assert restored.ask() == str(asked)
+
+
+def test_a_dumper_killed_at_random_leaves_python_running(tmp_path: Path, nothing_left: None) -> None:
+    chosen = random.Random(4)
+    source = "import sys, threading, faulthandler\nfaulthandler.enable()\n"
+    source += "for _ in range(3): threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    source += "print('ready', flush=True)\nfor line in sys.stdin: print(line, end='', flush=True)"
+    with images.python(source) as program:
+        assert program.line() == "ready"
+        for turn in range(25):
+            dump_and_die(program.pid, tmp_path / "image", chosen.randrange(90))
+            assert program.ask(str(turn)) == str(turn)
+        images.dumped(program.pid, tmp_path / "image")
+        assert program.ask("end") == "end"
+
+
+def test_a_process_that_executes_itself_all_the_time_survives_being_dumped(
+    programs: dict[str, Path], tmp_path: Path, nothing_left: None
+) -> None:
+    made = 0
+    with images.Program([programs["execer"]]) as program:
+        assert program.line() == "ready"
+        for _ in range(40):
+            try:
+                images.dumped(program.pid, tmp_path / "image")
+                made += 1
+            except image.Refused:
+                pass  # it was just executing
+            assert program.process.poll() is None
+    assert made
+
+
+def test_threads_that_come_and_go_do_not_matter(tmp_path: Path, nothing_left: None) -> None:
+    source = (
+        "import sys, threading\nrounds = [0]\n"
+        "def churn():\n    while True:\n"
+        "        threads = [threading.Thread(target=threading.Event().wait, args=(0.001,)) for _ in range(4)]\n"
+        "        [t.start() for t in threads]; [t.join() for t in threads]; rounds[0] += 1\n"
+        "threading.Thread(target=churn, daemon=True).start()\n"
+        "print('ready', flush=True)\nfor line in sys.stdin: print(rounds[0], flush=True)"
+    )
+    with images.python(source) as program:
+        assert program.line() == "ready"
+        for _ in range(15):
+            file = images.dumped(program.pid, tmp_path / "image")
+        with images.Restored(file) as restored:
+            before = int(restored.ask())
+            while int(restored.ask()) < before + 3:
+                pass
+
+
+def test_signals_that_arrive_meanwhile_are_delivered_once(tmp_path: Path, nothing_left: None) -> None:
+    source = (
+        "import signal, sys\nseen = []\n"
+        "signal.signal(signal.SIGRTMIN, lambda n, f: seen.append(n))\n"  # these queue: each one counts
+        "print('ready', flush=True)\nfor line in sys.stdin: print(len(seen), flush=True)"
+    )
+    with images.python(source) as program:
+        assert program.line() == "ready"
+        sender = os.fork()
+        if not sender:
+            for _ in range(2000):
+                os.kill(program.pid, signal.SIGRTMIN)
+            os._exit(0)
+        for _ in range(5):
+            images.dumped(program.pid, tmp_path / "image")
+        os.waitpid(sender, 0)
+        # Python merges signals of one number that come before it runs the handler: some, and no more than were sent.
+        assert 0 < int(program.ask()) <= 2000
+
+
+def test_a_restorer_that_dies_leaves_no_half_made_process(counter: images.Program, tmp_path: Path) -> None:
+    data = images.dumped(counter.pid, tmp_path / "image").read_bytes()
+    reader, writer = os.pipe()
+    restorer = os.fork()
+    if not restorer:
+        os.close(writer)
+        image.restore(reader)
+        os._exit(0)
+    os.close(reader)
+    os.write(writer, data[: len(data) - 30])  # its end never comes
+    while not (made := procfs.descendants(restorer)):
+        os.sched_yield()
+    pidfd = os.pidfd_open(made.pop())
+    os.kill(restorer, signal.SIGKILL)
+    os.waitpid(restorer, 0)
+    import select
+
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    assert poller.poll(10_000), "the unfinished process lives on"
+    os.close(pidfd)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("cut", [1, 24, 25, 4096 + 24])
+def test_a_truncated_image_makes_no_process(counter: images.Program, tmp_path: Path, cut: int) -> None:
+    file = images.dumped(counter.pid, tmp_path / "image")
+    os.truncate(file, file.stat().st_size - cut)
+    with file.open("rb") as stream, pytest.raises(image.BadImage, match="too early"):
+        image.restore(stream.fileno())
+
+
+def test_a_flipped_bit_among_the_pages_makes_no_process(counter: images.Program, tmp_path: Path) -> None:
+    file = images.dumped(counter.pid, tmp_path / "image")
+    data = bytearray(file.read_bytes())
+    data[-5000] ^= 16
+    file.write_bytes(data)
+    with file.open("rb") as stream, pytest.raises(image.BadImage, match="checksum"):
+        image.restore(stream.fileno())
+
+
+def test_a_full_disk_is_an_error_and_the_process_runs_on(counter: images.Program) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    with pytest.raises(OSError, match="No space"):
+        image.dump(counter.pid, full)
+    os.close(full)
+    assert counter.ask() == "1"
+
+
+def test_a_reader_that_goes_away_is_an_error_and_the_process_runs_on(counter: images.Program) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with pytest.raises(BrokenPipeError):
+        image.dump(counter.pid, writer)
+    os.close(writer)
+    assert counter.ask() == "1"
