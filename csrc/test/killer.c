@@ -200,6 +200,12 @@ static void follow_course(void) {
     clear_scene();
 }
 
+/* The first runs take detours (functions are bound, pages are touched for the first time): until one is as long as the one before. */
+static void settle_on_course(void) {
+    long before = NEVER;
+    for (int tries = 0; tries < TRIES && course.path.steps != before; tries++) before = course.path.steps, follow_course();
+}
+
 /* ---- survivors --------------------------------------------------------------------------------------------------------- */
 
 static int take_the_lock(void *unused) {
@@ -276,18 +282,20 @@ static bool try_kill_at(long at, bool by_steps) {
     return there;
 }
 
-/* Until it works: time flows, so the paths vary a little, and the undisturbed one may have been an odd one itself. */
-static void kill_at(long at) {
-    for (int tries = 1; tries <= TRIES; tries++) {
-        if (at < course.path.steps && try_kill_at(at, tries % 4 == 0)) return;
-        if (tries % 5 == 0) follow_course();
+/* Until it works: time flows, so the paths vary a little, and the undisturbed one may have been an odd one itself. False: the
+ * usual path ends before that instruction (it was found in an odd, longer one). */
+static bool kill_at(long at) {
+    for (int tries = 1; tries <= TRIES && at < course.path.steps; tries++) {
+        if (try_kill_at(at, tries % 4 == 0)) return true;
+        if (tries % 5 == 0) settle_on_course();
     }
-    die("%s never goes the same way twice: --at %ld of %ld instructions", run.scenario->name, at, course.path.steps);
+    if (at < course.path.steps) die("%s never goes the same way twice: --at %ld of %ld instructions", run.scenario->name, at, course.path.steps);
+    return false;
 }
 
-/* Kill at instruction `at`, and if `again` >= 0 also the one who recovers, at that instruction of his. */
-static void trial(long at, long again) {
-    kill_at(at);
+/* Kill at instruction `at`, and if `again` >= 0 also the one who recovers, at that instruction of his. False: there is none. */
+static bool trial(long at, long again) {
+    if (!kill_at(at)) return false;
     run.at = at, run.again = again;
     if (again != NEVER) {
         pid_t pid = start_victim(take_the_lock);
@@ -296,6 +304,7 @@ static void trial(long at, long again) {
     }
     check_survivors(course.transitions[at] + (course.committed[at] ? 1u : 0u));
     clear_scene();
+    return true;
 }
 
 /* ---- campaigns ------------------------------------------------------------------------------------------------------------ */
@@ -316,11 +325,11 @@ static bool worth_killing(long k) {
 static long kill_everywhere(void) {
     long kills = 0;
     if (options.sample) {
-        for (; kills < options.sample; kills++) trial(random_below(course.path.steps), NEVER);
+        for (long i = 0; i < options.sample; i++) kills += trial(random_below(course.path.steps), NEVER);
         return kills;
     }
     for (long k = 0; k < course.path.steps; k++)
-        if (worth_killing(k)) trial(k, NEVER), kills++;
+        if (worth_killing(k)) kills += trial(k, NEVER);
     return kills;
 }
 
@@ -328,7 +337,7 @@ static long kill_everywhere(void) {
 static void follow_recovery(long at) {
     enum { ODD = 5000, TRIES_AT_IT = 3 }; /* so long only if the clock was being set just when it was read */
     for (int tries = 0; tries < TRIES_AT_IT; tries++) {
-        kill_at(at);
+        if (!kill_at(at)) continue;
         pid_t pid = start_victim(take_the_lock);
         tracer_follow(pid, &control->finished, &recovery, NULL);
         tracer_kill(pid);
@@ -355,19 +364,20 @@ static long kill_recoveries(void) {
         long at = nth_committed(options.sample || i > 0 ? random_below(windows) : 0);
         follow_recovery(at);
         if (options.sample)
-            for (long j = 0; j < options.sample / 4; j++, kills++) trial(at, random_below(recovery.steps));
+            for (long j = 0; j < options.sample / 4; j++) kills += trial(at, random_below(recovery.steps));
         else
-            for (long j = 0; j < recovery.steps; j++, kills++) trial(at, j);
+            for (long j = 0; j < recovery.steps; j++) kills += trial(at, j);
     }
     return kills;
 }
 
 static void campaign(const struct scenario *sc) {
     run.scenario = sc, run.told = 0;
-    follow_course();
+    course.path.steps = NEVER - 1;
+    settle_on_course();
     if (options.at != NEVER) {
         if (options.again != NEVER) follow_recovery(options.at);
-        trial(options.at, options.again);
+        if (!trial(options.at, options.again)) failed("there are %ld instructions only", course.path.steps);
         return;
     }
     long kills = kill_everywhere();
