@@ -6,10 +6,12 @@ import platform
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from drvs.procspace.image.tracer import PATIENCE_S
 from support import images
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="process images are for x86-64")
@@ -40,6 +42,17 @@ def test_dump_show_verify_and_restore(tmp_path: Path, nothing_left: None) -> Non
             restored.process.stdin.close()
             assert restored.process.wait(30) == 3
         assert drvs("dump", program.pid, file, "--stop").returncode == 0
+        assert program.process.wait(30) == -signal.SIGKILL
+
+
+def test_a_program_of_several_threads_is_stopped_without_delay(tmp_path: Path, nothing_left: None) -> None:
+    """The command is not its parent: it sees the first thread end only when it has seen the others end."""
+    threaded = f"import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n{SOURCE}"
+    with images.python(threaded) as program:
+        assert program.line() == "ready"
+        started = time.monotonic()
+        assert drvs("dump", program.pid, tmp_path / "image", "--stop").returncode == 0
+        assert time.monotonic() - started < PATIENCE_S
         assert program.process.wait(30) == -signal.SIGKILL
 
 

@@ -83,11 +83,14 @@ class Tracer:
 
     def release(self) -> None:
         """Let all threads go on."""
+        killed = []
         for tid in self.stopped:
             try:
                 calls.ptrace(calls.PTRACE_DETACH, tid)
             except OSError:
-                self._reap(tid)
+                killed.append(tid)
+        for tid in reversed(killed):  # the first thread's end cannot be collected before that of the others
+            self._reap(tid)
         self.stopped = []
         for number in self._owed:
             try:
