@@ -138,61 +138,10 @@ static PyObject *image_copy(PyObject *module, PyObject *args) {
 
 static PyObject *image_blob(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    const void *code;
-    size_t nbytes, entry;
-    if (!blob_code(&code, &nbytes, &entry)) Py_RETURN_NONE;
-    return Py_BuildValue("(y#n)", (const char *)code, (Py_ssize_t)nbytes, (Py_ssize_t)entry);
+    struct blob_places blob;
+    if (!blob_code(&blob)) Py_RETURN_NONE;
+    return Py_BuildValue("(y#nn)", (const char *)blob.code, (Py_ssize_t)blob.nbytes, (Py_ssize_t)blob.entry, (Py_ssize_t)blob.begin);
 }
-
-/* A child of the caller's parent, under a pid of choice. The C library knows nothing of it, so the caller has one thread only. */
-static PyObject *image_fork(PyObject *module, PyObject *args) {
-    (void)module;
-    int32_t tid;
-    if (!PyArg_ParseTuple(args, "i", &tid)) return NULL;
-    uint64_t clone_args[11] = {[0] = 0x8000 /* CLONE_PARENT */, [8] = (uint64_t)(uintptr_t)&tid, [9] = 1};
-    PyOS_BeforeFork();
-    long pid = syscall(SYS_clone3, clone_args, sizeof clone_args);
-    int failed = errno;
-    if (pid == 0) PyOS_AfterFork_Child();
-    else PyOS_AfterFork_Parent();
-    return pid < 0 ? os_error(failed) : PyLong_FromLong(pid);
-}
-
-#if defined(__x86_64__)
-extern const ptrdiff_t __rseq_offset __attribute__((weak));
-extern const unsigned int __rseq_size __attribute__((weak));
-
-/* The kernel writes to the registered rseq area at every preemption, and kills who has unmapped it. */
-static void unregister_rseq(void) {
-    if (!&__rseq_offset || !&__rseq_size || !__rseq_size) return;
-    char *thread = __builtin_thread_pointer();
-    static const unsigned lengths[] = {32, 20, 28, 33, 40, 48, 64};
-    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
-        if (syscall(SYS_rseq, thread + __rseq_offset, lengths[i], 1, 0x53053053) == 0) return;
-}
-
-static PyObject *image_enter(PyObject *module, PyObject *args) {
-    (void)module;
-    unsigned long long address, entry, ops, stack, code, code_end;
-    Py_buffer area;
-    if (!PyArg_ParseTuple(args, "Ky*KKKKK", &address, &area, &code, &code_end, &entry, &ops, &stack)) return NULL;
-    uint64_t all = ~UINT64_C(0);
-    char *base = mmap((void *)(uintptr_t)address, (size_t)area.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    if (base != (char *)(uintptr_t)address) return os_error(base == MAP_FAILED ? errno : EEXIST);
-    memcpy(base, area.buf, (size_t)area.len);
-    if (mprotect(base + code, code_end - code, PROT_READ | PROT_EXEC) < 0) return os_error(errno);
-    if (syscall(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, NULL, 8) < 0) return os_error(errno);
-    unregister_rseq();
-    __asm__ volatile("mov %0, %%rsp\n\tpush $0\n\txor %%ebp, %%ebp\n\tjmp *%1"
-                     : : "r"(base + stack), "r"(base + entry), "D"(base + ops), "S"(base) : "memory");
-    __builtin_unreachable();
-}
-#else
-static PyObject *image_enter(PyObject *module, PyObject *args) {
-    (void)module, (void)args;
-    return os_error(ENOSYS);
-}
-#endif
 
 PyMethodDef image_functions[] = {
     {"image_syscall", image_syscall, METH_VARARGS, "image_syscall(number, *args) -> int: a raw system call; a buffer stands for its address."},
@@ -202,8 +151,6 @@ PyMethodDef image_functions[] = {
     {"image_crc32c", image_crc32c, METH_VARARGS, "image_crc32c(buffer, crc=0) -> int: CRC-32C, continued from `crc`."},
     {"image_runs", image_runs, METH_VARARGS, "image_runs(pagemap_fd, start, end, resident) -> [(address, nbytes, guard)]: pages of a process's own."},
     {"image_copy", image_copy, METH_VARARGS, "image_copy(pid, mem_fd, out_fd, address, nbytes, skip_zero, lenient) -> (bytes, records): write page records."},
-    {"image_blob", image_blob, METH_NOARGS, "image_blob() -> (code, entry) | None: the code that works through a table of system calls."},
-    {"image_fork", image_fork, METH_VARARGS, "image_fork(pid) -> int: fork a sibling under a pid of choice; for a process of one thread."},
-    {"image_enter", image_enter, METH_VARARGS, "image_enter(address, area, code, code_end, entry, ops, stack): become what the table makes."},
+    {"image_blob", image_blob, METH_NOARGS, "image_blob() -> (code, entry, begin) | None: the code that works through a table of system calls."},
     {NULL, NULL, 0, NULL},
 };

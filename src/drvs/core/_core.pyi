@@ -6,7 +6,7 @@ one.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, NoReturn, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from typing_extensions import Buffer
 
@@ -771,11 +771,6 @@ def image_copy(
 ) -> tuple[int, int]:
     """Write a process's memory as page records. Returns the bytes of the pages written, and the records."""
 
-def image_blob() -> tuple[bytes, int] | None:
-    """Return the code that works through a table of system calls and where it is entered; None on other machines."""
-
-def image_fork(pid: int, /) -> int:
-    """Fork a sibling (a child of the caller's parent) under a pid of choice. The caller must have one thread only."""
-
-def image_enter(address: int, area: Buffer, code: int, code_end: int, entry: int, ops: int, stack: int, /) -> NoReturn:
-    """Map `area` at `address` and go on in the blob within it. Returns only by an exception."""
+def image_blob() -> tuple[bytes, int, int] | None:
+    """Return the code that works through a table of system calls, where it is entered, and where as a program of its
+    own; None on other machines."""

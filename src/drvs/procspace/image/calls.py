@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 
 from drvs.core._core import image_syscall, span_of
@@ -11,14 +10,19 @@ MREMAP, MMAP, MPROTECT, MUNMAP, BRK = 25, 9, 10, 11, 12
 RT_SIGACTION, SIGALTSTACK, TGKILL, GETITIMER, SETITIMER = 13, 131, 234, 36, 38
 PRCTL, ARCH_PRCTL, SET_TID_ADDRESS, SET_ROBUST_LIST, RSEQ = 157, 158, 218, 273, 334
 MADVISE, MLOCK, CLOSE_RANGE, PRLIMIT, WRITE, RT_SIGQUEUEINFO, PERSONALITY = 28, 149, 436, 302, 1, 129, 135
-_PTRACE, _PIDFD_GETFD, _KCMP, _GET_ROBUST_LIST, _TEE, _EPOLL_CTL = 101, 438, 312, 274, 276, 233
-_TIMERFD_CREATE, _TIMERFD_SETTIME, _SIGNALFD4, _CAPSET, _DUP3 = 283, 286, 289, 126, 292
+SETGROUPS, SETRESGID, SETRESUID, CAPSET, SETSID, CHDIR, UMASK = 116, 119, 117, 126, 112, 80, 95
+DUP3, EPOLL_CTL, RT_SIGPROCMASK = 292, 233, 14
+_PTRACE, _PIDFD_GETFD, _KCMP, _GET_ROBUST_LIST, _TEE = 101, 438, 312, 274, 276
+_TIMERFD_CREATE, _TIMERFD_SETTIME, _SIGNALFD4 = 283, 286, 289
 
 NAMES = {
     0x10000: "reading pages", 0x10001: "making a thread", 0x10007: "queueing a signal", MREMAP: "mremap", MMAP: "mmap",
     MPROTECT: "mprotect", MUNMAP: "munmap", RT_SIGACTION: "rt_sigaction", SETITIMER: "setitimer", PRCTL: "prctl",
     ARCH_PRCTL: "arch_prctl", SET_ROBUST_LIST: "set_robust_list", RSEQ: "rseq", MADVISE: "madvise", MLOCK: "mlock",
-    PRLIMIT: "prlimit64", RT_SIGQUEUEINFO: "rt_sigqueueinfo",
+    PRLIMIT: "prlimit64", RT_SIGQUEUEINFO: "rt_sigqueueinfo", 0x1000C: "making a copy", 0x1000D: "taking descriptors",
+    0x1000F: "moving the vDSO", 0x10011: "taking the pid", SETGROUPS: "setgroups",
+    SETRESGID: "setresgid", SETRESUID: "setresuid", CAPSET: "capset", SETSID: "setsid", CHDIR: "chdir", DUP3: "dup3",
+    EPOLL_CTL: "epoll_ctl",
 }  # fmt: skip
 
 PTRACE_CONT, PTRACE_DETACH, PTRACE_SYSCALL = 7, 17, 24
@@ -96,11 +100,6 @@ def tee(source: int, target: int, nbytes: int) -> int:
     return image_syscall(_TEE, source, target, nbytes, 2)
 
 
-def epoll_add(epoll: int, fd: int, events: int, data: int) -> None:
-    """Let an epoll watch a descriptor, with 64 bits of the program's own."""
-    image_syscall(_EPOLL_CTL, epoll, 1, fd, struct.pack("<IQ", events, data))
-
-
 def timerfd(clock: int, flags: int) -> int:
     """Make a timer descriptor."""
     return image_syscall(_TIMERFD_CREATE, clock, flags)
@@ -116,21 +115,6 @@ def signalfd(mask: int, flags: int) -> int:
     return image_syscall(_SIGNALFD4, -1, mask.to_bytes(8, "little"), 8, flags)
 
 
-def capset(effective: int, permitted: int, inheritable: int) -> None:
-    """Set the capabilities of the calling thread."""
-    low, high = 0xFFFFFFFF, 32
-    words = [
-        (effective & low, permitted & low, inheritable & low),
-        (effective >> high, permitted >> high, inheritable >> high),
-    ]
-    image_syscall(_CAPSET, struct.pack("<Ii", 0x20080522, 0), struct.pack("<6I", *words[0], *words[1]))
-
-
 def prctl(option: int, *arguments: int | bytes) -> int:
     """Set or get an attribute of this process; unused arguments are 0."""
     return image_syscall(PRCTL, option, *arguments, *[0] * (4 - len(arguments)))
-
-
-def dup_to(fd: int, number: int, cloexec: bool) -> None:
-    """Make `number` another descriptor of what `fd` is."""
-    image_syscall(_DUP3, fd, number, os.O_CLOEXEC if cloexec else 0)

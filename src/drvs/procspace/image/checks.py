@@ -7,7 +7,7 @@ import resource
 import stat
 from collections.abc import Iterator
 
-from drvs.procspace.image import identity, machine, maps, model, procfile
+from drvs.procspace.image import identity, machine, model, procfile
 from drvs.procspace.image.errors import Mismatch, Refused
 
 _CAP_SYS_RESOURCE = 24
@@ -30,13 +30,18 @@ def check_owner(fd: int) -> None:
         raise Refused("the image can be written by others.", "Close it first (chmod 600).")
 
 
-def check_fit(meta: model.Meta) -> None:
+def check_fit(meta: model.Meta, files: dict[int, int] | None = None) -> None:
     """Check that the image fits machine, kernel, user, limits and files.
+
+    Args:
+        meta: the description.
+        files: descriptors for `meta.files`, by index, if they are open already.
 
     Raises:
         Mismatch: it does not; the text names every difference.
     """
-    problems = [problem for check in (_machine, _system, _user, _limits, _files) for problem in check(meta)]
+    problems = [problem for check in (_machine, _system, _user, _limits) for problem in check(meta)]
+    problems += _files(meta, files or {})
     if problems:
         hint = (
             "`drvs image dump --all` makes images that need no files."
@@ -61,14 +66,9 @@ def _machine(meta: model.Meta) -> Problems:
 
 
 def _system(meta: model.Meta) -> Problems:
-    vmas = maps.read(os.getpid())
-    with open("/proc/self/mem", "rb", buffering=0) as memory:
-        checksum = maps.vdso_checksum(vmas, memory.fileno())
-    ours, theirs = maps.system_mappings(vmas), meta.machine.system
-    if checksum != meta.machine.vdso_crc or _shape(ours) != _shape(theirs):
+    checksum, ours = machine.own_vdso_checksum(), machine.own_system()
+    if checksum != meta.machine.vdso_crc or _shape(ours) != _shape(meta.machine.system):
         yield f"the kernel's vDSO differs (made on {meta.machine.kernel}, this is {os.uname().release})"
-    if any("sl" in vma.flags for vma in vmas if vma.system):
-        yield "this kernel seals its vDSO in place (CONFIG_MSEAL_SYSTEM_MAPPINGS)"
 
 
 def _shape(mappings: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
@@ -99,10 +99,11 @@ def _limits(meta: model.Meta) -> Problems:
             yield f"resource limit {number} is {ours} here, and its process had {hard}"
 
 
-def _files(meta: model.Meta) -> Problems:
-    for file in meta.files:
+def _files(meta: model.Meta, opened_files: dict[int, int]) -> Problems:
+    for index, file in enumerate(meta.files):
         try:
-            now = identity.identify(file.path)
+            fd = opened_files.get(index, -1)
+            now = identity.identify_open(fd, file.path) if fd >= 0 else identity.identify(file.path)
         except OSError as error:
             yield f"the file {file.path}: {error.strerror}"
             continue

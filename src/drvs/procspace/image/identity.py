@@ -10,6 +10,7 @@ from drvs.procspace.image.model import File
 _NT_GNU_BUILD_ID = 3
 _PT_NOTE = 4
 _HEADERS_MAX = 1 << 16
+_HEAD_BYTES = 4096
 
 
 def identify(path: str, shown: str | None = None) -> File:
@@ -41,7 +42,7 @@ def same(one: File, other: File) -> bool:
 
 def _build_id(fd: int) -> bytes:
     """Find the GNU build id among the notes of an ELF file; empty if it is none, or a strange one."""
-    head = os.pread(fd, _HEADERS_MAX, 0)
+    head = os.pread(fd, _HEAD_BYTES, 0)
     if head[:5] != b"\x7fELF\x02" or len(head) < 64:
         return b""
     offset, count = struct.unpack_from("<Q", head, 32)[0], struct.unpack_from("<H", head, 56)[0]

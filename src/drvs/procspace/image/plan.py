@@ -1,191 +1,244 @@
-"""The table of a restore: every step from the caller's copy to the program's next instruction, as system calls."""
+"""The table of a restore: every step from an empty program to the dumped one's next instruction, as system calls."""
 
 from __future__ import annotations
 
 import signal
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from drvs.procspace.image import area as area_module
-from drvs.procspace.image import calls, maps, model
-from drvs.procspace.image.area import AWAIT, MAY_FAIL, PAGES, PATCH_TID, QUEUE, RELEASE, SIGRETURN, THREAD, Area, Op
-from drvs.procspace.image.machine import HIGHEST, PAGE
-from drvs.procspace.image.registers import Registers, signal_frame
+from drvs.procspace.image import calls, model, plan_memory, plan_process
+from drvs.procspace.image.area import (
+    ANSWER,
+    AREA_FD,
+    AWAIT,
+    BECOME,
+    CONTROL_FD,
+    DIGITS,
+    MAY_FAIL,
+    QUEUE,
+    RECEIVE,
+    RELEASE,
+    SERVE,
+    SIGRETURN,
+    STATUS,
+    Area,
+    Op,
+    find_base,
+)  # fmt: skip
+from drvs.procspace.image.machine import own_system
+from drvs.procspace.image.reopen import places, stream_places
 
-READY = b"READY"
+_ALL = 2**32 - 1
+_F_SETFD = 2
+_FCNTL = 72
+_PR_SET_DUMPABLE = 4
+_RANK_LINE = b"BPROC_RANK=XXXXXXX\0"
+_EPOLL_ADD = 1
 
-_PROT_READ_WRITE = 3
-_MAP_SHARED, _MAP_PRIVATE, _MAP_DROPPABLE, _MAP_FIXED, _MAP_ANONYMOUS = 1, 2, 8, 0x10, 0x20
-_MAP_GROWSDOWN, _MAP_NORESERVE = 0x100, 0x4000
-_MREMAP = 1 | 2
-_MADV_GUARD_INSTALL = 102
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_MM, _PR_SET_MM_MAP = 1, 4, 15, 35, 14
-_ARCH_SET_GS, _ARCH_SET_FS = 0x1001, 0x1002
-_THREAD_FLAGS = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000
-"""CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM."""
-_NO_FD = 2**32 - 1
+Before = Callable[[Area], list[Op]]
+"""Gives the lines that are to run before any thread enters the program."""
 
 
 @dataclass
-class Files:
-    """Descriptors that the table uses, all above those of the image."""
+class Numbers:
+    """Which number each descriptor that is sent has in the new process; all are above those of the image."""
 
-    stream: int
-    status: int
-    above: int
-    mapped: dict[int, int]
-    """By index into the image's files; for shared mappings that may be written, opened so."""
-    memfds: dict[int, int]
+    control: int
+    """What follows it is sent."""
+    count: int = 0
+    maker: int = -1
+    stream: int = -1
     exe: int = -1
+    files: dict[int, int] = field(default_factory=dict)
+    """By index into the image's files; for shared mappings that may be written, opened so."""
+    opened: dict[int, int] = field(default_factory=dict)
+    """By index into the image's open files."""
+    private: dict[int, int] = field(default_factory=dict)
+    """The same for those that each copy has for itself."""
 
 
 @dataclass
-class Plan:
-    """What `image_enter` takes."""
+class Wishes:
+    """What a restore can be asked for."""
 
-    area: Area
-    data: bytearray
-    ops: int
-    stack: int
+    pid: int = 0
+    """The pid to have, 0 for any; the ids of the threads are kept then too."""
+    detach: bool = False
+    before: Before = lambda _area: []
 
 
-def make(meta: model.Meta, own: list[maps.Vma], files: Files, keep_ids: bool) -> Plan:
-    """Build the table for a process whose own memory map is `own`."""
-    taken = [(region.start, region.end) for region in meta.regions]
-    taken += [(vma.start, vma.end) for vma in own] + [(start, end) for _, start, end in meta.machine.system]
-    kept = sum(vma.end - vma.start for vma in own if vma.system)
-    base = area_module.find_base(taken)
-    area = Area(base, files.status)
-    stack = area.stack() - base + Area.stack_bytes()
-    threads = [_thread_op(area, thread, meta, keep_ids) for thread in meta.threads[1:]]
-    late = [
-        *_process(area, meta, files), *threads, (AWAIT, len(threads)), *_own_state(area, meta.threads[0], meta),
-        *_finish(area, meta, files), (RELEASE,), (SIGRETURN, _frame(area, meta.threads[0])),
+def restored(meta: model.Meta, numbers: Numbers, wishes: Wishes) -> bytes:
+    """Return the area of a process that goes on where the image ends."""
+    plan = _Plan(meta, numbers, wishes)
+    area = plan.area
+    early = plan.arrival() + plan.descriptors(numbers.opened) + plan.identity()
+    late = [op for region in meta.regions for op in plan_memory.complete(region)]
+    late += plan_process.process(area, meta, numbers.exe) + plan_process.limits(area, meta)
+    late += wishes.before(area) + plan.threads(keep=bool(wishes.pid), pending=True)
+    late += [(QUEUE, info[0], area.put(info)) for info in meta.signals.pending]
+    late += [(calls.SETITIMER, which, area.put(timer), 0) for which, timer in meta.signals.timers]
+    return plan.finish(early, late + plan.start())
+
+
+def template(meta: model.Meta, numbers: Numbers, wishes: Wishes) -> bytes:
+    """Return the area of a process with the image's memory, which waits for orders; and of its copies, which go on."""
+    plan = _Plan(meta, numbers, wishes)
+    area = plan.area
+    early = plan.arrival() + plan.descriptors(numbers.opened) + plan.identity()
+    late = [op for region in meta.regions if region.memfd < 0 for op in plan_memory.complete(region, template=True)]
+    late += plan_process.process(area, meta, numbers.exe)
+    late += plan_process.limits(area, meta)
+    first = numbers.control + 2
+    late += [
+        (calls.CLOSE_RANGE, first, _ALL, 0), (calls.PRCTL, plan_process.PDEATHSIG, 0, 0, 0, 0), (ANSWER,),
+        (SERVE, numbers.control, numbers.maker, first),
     ]  # fmt: skip
-    # The table's own length moves nothing: its addresses are those of what has been put before it.
-    count = len(_early(meta, own, files, base, base, kept)) + len(late)
-    end = area.reserve(64) + 64 * count
-    end += -end % PAGE
-    ops = area.ops(_early(meta, own, files, base, end, kept) + late)
-    data = area.image()
-    assert area.end == end
-    return Plan(area, data, ops - base, stack)
+    return plan.finish(early, late + plan.copy())
 
 
-def _early(meta: model.Meta, own: list[maps.Vma], files: Files, base: int, end: int, kept: int) -> list[Op]:
-    """Clear the address space but for the area, put the kernel's mappings where they were, map and fill everything."""
-    parked = base - kept
-    ops: list[Op] = []
-    back: list[Op] = []
-    places = {name: start for name, start, _ in meta.machine.system}
-    for vma in (vma for vma in own if vma.system):
-        size = vma.end - vma.start
-        ops.append((calls.MREMAP, vma.start, size, size, _MREMAP, parked))
-        back.append((calls.MREMAP, parked, size, size, _MREMAP, places[vma.name]))
-        parked += size
-    ops += [(calls.MUNMAP, 0, base - kept), (calls.MUNMAP, end, HIGHEST - end), *back]
-    ops += [_map(region, files) for region in meta.regions]
-    ops.append((PAGES, files.stream, base, end, HIGHEST))
-    for region in meta.regions:
-        ops += _complete(region)
-    return ops
+class _Plan:
+    def __init__(self, meta: model.Meta, numbers: Numbers, wishes: Wishes) -> None:
+        self.meta, self.numbers, self.wishes = meta, numbers, wishes
+        taken = [(region.start, region.end) for region in meta.regions]
+        taken += [(start, end) for _, start, end in meta.machine.system]
+        self.base = find_base(taken) + sum(end - start for _, start, end in own_system())
+        self.area = Area(self.base, len(meta.threads))
+        low, size = self.area.stack()
+        self.stack = low + size
+
+    # ---- first: a process with the image's descriptors, as its user --------------------------------------------------
+
+    def arrival(self) -> list[Op]:
+        area, numbers, pid = self.area, self.numbers, self.wishes.pid
+        return [
+            *([(BECOME, pid)] if pid else []),
+            (calls.RT_SIGPROCMASK, 2, area.put(b"\xff" * 8), 0, 8),
+            (calls.PRCTL, plan_process.PDEATHSIG, signal.SIGKILL, 0, 0, 0),
+            *([(calls.SETSID,)] if self.wishes.detach else []),
+            *plan_process.raised_limits(area, self.meta),
+            (calls.CLOSE_RANGE, AREA_FD, _ALL, 0),
+            (RECEIVE, CONTROL_FD, numbers.control + 1, numbers.count),
+            (STATUS, CONTROL_FD, numbers.control),
+            (calls.CHDIR, area.put(self.meta.cwd.encode(errors="surrogateescape") + b"\0")),
+            (calls.UMASK, self.meta.umask),
+        ]
+
+    def descriptors(self, made: dict[int, int]) -> list[Op]:
+        """Give all descriptors their numbers, and close what the image does not have."""
+        ops = self.placed(made) + self.streams()
+        ops += self.closed_but({number for opened in self.meta.open_files for number, _ in opened.numbers})
+        return ops + self.watches(made)
+
+    def placed(self, made: dict[int, int]) -> list[Op]:
+        return [(calls.DUP3, *_target(place)) for place in places(self.meta, made)]
+
+    def streams(self) -> list[Op]:
+        """The restorer may have closed one: then it is not there."""
+        return [
+            (calls.DUP3 | MAY_FAIL, *_target(place)) if place[0] != place[1]
+            else (_FCNTL | MAY_FAIL, place[1], _F_SETFD, place[2])
+            for place in stream_places(self.meta)
+        ]  # fmt: skip
+
+    def closed_but(self, wanted: set[int]) -> list[Op]:
+        ops: list[Op] = []
+        at = 0
+        for number in [*sorted(wanted), self.numbers.control]:
+            if at < number:
+                ops.append((calls.CLOSE_RANGE, at, number - 1, 0))
+            at = number + 1
+        return ops
+
+    def watches(self, made: dict[int, int]) -> list[Op]:
+        """What an epoll watches belongs to descriptor numbers, so it is told here."""
+        return [
+            (calls.EPOLL_CTL, opened.numbers[0][0], _EPOLL_ADD, number, self.area.put(struct.pack("<IQ", events, data)))
+            for index, opened in enumerate(self.meta.open_files)
+            if isinstance(opened, model.Epoll) and index in made
+            for number, events, data in opened.watched
+        ]
+
+    def identity(self) -> list[Op]:
+        # A change of user clears the signal.
+        again: Op = (calls.PRCTL, plan_process.PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        return [*plan_process.identity(self.area, self.meta.credentials), again]
+
+    # ---- last: its threads, and off ----------------------------------------------------------------------------------
+
+    def copy(self) -> list[Op]:
+        """What a copy does: take what is its own, redo what a fork has undone, and start."""
+        area, meta = self.area, self.meta
+        regions = [region for region in meta.regions if region.memfd < 0]
+        return [
+            *([(calls.SETSID,)] if self.wishes.detach else []),
+            *self.placed(self.numbers.private), *self.sent_streams(), *self.streams(),
+            *self.watches(self.numbers.private), *self.memfd_regions(),
+            *[op for region in regions for op in plan_memory.in_copies(region)],
+            *self.wishes.before(area), *self.rank(),
+            *self.threads(keep=False, pending=False), *self.start(),
+        ]  # fmt: skip
+
+    def sent_streams(self) -> list[Op]:
+        """They follow the private descriptors, if they are not the template's."""
+        first = self.numbers.control + 2 + len(self.numbers.private)
+        wanted = {number for source, number, _ in stream_places(self.meta) if source == number}
+        return [(calls.DUP3 | MAY_FAIL, first + number, number, 0) for number in sorted(wanted)]
+
+    def memfd_regions(self) -> list[Op]:
+        homes = {
+            opened.inode: opened.numbers[0][0] for opened in self.meta.open_files if isinstance(opened, model.MemFd)
+        }
+        regions = (region for region in self.meta.regions if region.memfd >= 0)
+        return [op for region in regions for op in plan_memory.remap(region, homes[region.memfd])]
+
+    def rank(self) -> list[Op]:
+        start, end = self.meta.memory.layout[9:11]
+        return [(DIGITS, start, end, self.area.put(_RANK_LINE))] if start < end else []
+
+    def threads(self, *, keep: bool, pending: bool) -> list[Op]:
+        first, *others = self.meta.threads
+        ops = [plan_process.thread(self.area, thread, keep, pending) for thread in others]
+        return [*ops, (AWAIT, len(ops)), *plan_process.own_state(self.area, first, pending)]
+
+    def start(self) -> list[Op]:
+        """Tell the maker, close what was only needed meanwhile, and enter the program."""
+        return [
+            (calls.PRCTL, plan_process.PDEATHSIG, self.meta.parent_death_signal, 0, 0, 0),
+            plan_process.descriptor_limit(self.area, self.meta),
+            (ANSWER,),
+            (calls.CLOSE_RANGE, self.numbers.control, _ALL, 0),
+            # Last: until here a user that root has become may not look at what root had in memory and open.
+            (calls.PRCTL, _PR_SET_DUMPABLE, 1, 0, 0, 0),
+            (RELEASE,),
+            (SIGRETURN, plan_process.frame(self.area, self.meta.threads[0])),
+        ]
+
+    # ---- between: memory ---------------------------------------------------------------------------------------------
+
+    def finish(self, early: list[Op], late: list[Op]) -> bytes:
+        """Put everything together: only now it is known where the area ends, which the memory's lines must spare."""
+        area = self.area
+        end = area.end_with(len(early) + len(self._memory(0)) + len(late))
+        ops = area.ops(early + self._memory(end) + late)
+        return area.content(ops, self.stack)
+
+    def _memory(self, end: int) -> list[Op]:
+        serves = self.numbers.maker >= 0  # copies map memfds of their own
+        regions = [region for region in self.meta.regions if not serves or region.memfd < 0]
+        clear = plan_memory.clear(self.meta, self.base, end)
+        return clear + plan_memory.fill(regions, self._mapped, self.numbers.stream, self.base, end)
+
+    def _mapped(self, region: model.Region) -> int:
+        if region.memfd >= 0:
+            return next(
+                self.numbers.opened[index]
+                for index, opened in enumerate(self.meta.open_files)
+                if isinstance(opened, model.MemFd) and opened.inode == region.memfd
+            )
+        return self.numbers.files[region.file] if region.file >= 0 else -1
 
 
-def _map(region: model.Region, files: Files) -> Op:
-    flags = _MAP_FIXED | (_MAP_SHARED if region.shared else _MAP_DROPPABLE if region.droppable else _MAP_PRIVATE)
-    fd = _NO_FD
-    if region.memfd >= 0:
-        fd = files.memfds[region.memfd]
-    elif region.file >= 0:
-        fd = files.mapped[region.file]
-    else:
-        flags |= _MAP_ANONYMOUS
-    flags |= (_MAP_GROWSDOWN if region.grows_down else 0) | (_MAP_NORESERVE if region.noreserve else 0)
-    prot = region.prot | _PROT_READ_WRITE if region.has_pages else region.prot
-    return (calls.MMAP, region.start, region.end - region.start, prot, flags, fd, region.offset)
-
-
-def _complete(region: model.Region) -> list[Op]:
-    size = region.end - region.start
-    ops: list[Op] = [(calls.MADVISE, address, nbytes, _MADV_GUARD_INSTALL) for address, nbytes in region.guards]
-    if region.has_pages and region.prot | _PROT_READ_WRITE != region.prot:
-        ops.append((calls.MPROTECT, region.start, size, region.prot))
-    ops += [(calls.MADVISE | MAY_FAIL, region.start, size, advice) for advice in region.advice]
-    if region.locked:
-        ops.append((calls.MLOCK, region.start, size))
-    return ops
-
-
-def _process(area: Area, meta: model.Meta, files: Files) -> list[Op]:
-    """What all threads share: layout, limits, signal actions, personality."""
-    ops: list[Op] = []
-    auxv = area.put(meta.memory.auxv)
-    with_exe, without = (
-        area.put(struct.pack("<11QQII", *meta.memory.layout, auxv, len(meta.memory.auxv), fd))
-        for fd in (files.exe & _NO_FD, _NO_FD)
-    )
-    # The link to the program's file needs a capability; everything else does not.
-    ops.append((calls.PRCTL, _PR_SET_MM, _PR_SET_MM_MAP, without, 104, 0))
-    if files.exe >= 0:
-        ops.append((calls.PRCTL | MAY_FAIL, _PR_SET_MM, _PR_SET_MM_MAP, with_exe, 104, 0))
-    for number, limit in enumerate(meta.limits):
-        ops.append((calls.PRLIMIT, 0, number, area.put(struct.pack("<QQ", *limit)), 0))
-    actions = dict(meta.signals.actions)
-    ops += [
-        (calls.RT_SIGACTION, number, area.put(actions.get(number, bytes(32))), 0, 8)
-        for number in range(1, 65)
-        if number not in (signal.SIGKILL, signal.SIGSTOP)
-    ]
-    ops.append((calls.PERSONALITY, meta.personality))
-    return ops
-
-
-def _own_state(area: Area, thread: model.Thread, meta: model.Meta) -> list[Op]:
-    """What each thread must do for itself."""
-    registers = Registers.unpack(thread.registers)
-    ops: list[Op] = [
-        (calls.ARCH_PRCTL, _ARCH_SET_FS, registers["fs_base"]),
-        (calls.ARCH_PRCTL, _ARCH_SET_GS, registers["gs_base"]),
-        (calls.SET_TID_ADDRESS, thread.tid_address),
-        (calls.PRCTL, _PR_SET_NAME, area.put(thread.name[:15] + b"\0"), 0, 0, 0),
-    ]
-    if thread.tid_address:
-        ops.append((PATCH_TID, thread.tid_address, thread.tid))
-    if thread.robust[0]:
-        ops.append((calls.SET_ROBUST_LIST, *thread.robust))
-    if thread.rseq[0]:
-        address, length, signature, flags = thread.rseq
-        ops.append((calls.RSEQ, address, length, flags, signature))
-    ops += [(QUEUE, info[0], area.put(info)) for info in thread.pending]
-    return ops
-
-
-def _thread_op(area: Area, thread: model.Thread, meta: model.Meta, keep_ids: bool) -> Op:
-    stack, size = area.stack(), Area.stack_bytes()
-    ops = area.ops([*_own_state(area, thread, meta), (area_module.ARRIVE,), (SIGRETURN, _frame(area, thread))])
-    tid = area.put(struct.pack("<Q", thread.tid)) if keep_ids else 0
-    return (
-        THREAD,
-        area.put(struct.pack("<11Q", _THREAD_FLAGS, 0, 0, 0, 0, stack, size, 0, tid, int(keep_ids), 0)),
-        ops,
-    )
-
-
-def _frame(area: Area, thread: model.Thread) -> int:
-    address = area.reserve(64)
-    frame = signal_frame(Registers.unpack(thread.registers), thread.xstate, thread.mask, thread.altstack, address)
-    return area.put(frame, 64)
-
-
-def _finish(area: Area, meta: model.Meta, files: Files) -> list[Op]:
-    """Pending signals and timers; then tell the restorer, and close what was only needed meanwhile."""
-    ops: list[Op] = [(QUEUE, info[0], area.put(info)) for info in meta.signals.pending]
-    ops += [(calls.SETITIMER, which, area.put(timer), 0) for which, timer in meta.signals.timers]
-    ops += [
-        (calls.PRCTL, _PR_SET_PDEATHSIG, meta.parent_death_signal, 0, 0, 0),
-        (calls.WRITE, files.status, area.put(READY), len(READY)),
-        (calls.CLOSE_RANGE, files.above, _NO_FD, 0),
-        # Last: until here a user that root has become may not look at what root had in memory and open.
-        (calls.PRCTL, _PR_SET_DUMPABLE, 1, 0, 0, 0),
-    ]
-    return ops
+def _target(place: tuple[int, int, bool]) -> tuple[int, int, int]:
+    fd, number, cloexec = place
+    return fd, number, 0o2000000 if cloexec else 0

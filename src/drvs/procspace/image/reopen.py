@@ -1,12 +1,11 @@
-"""Open files of an image, made again in the process that becomes it. `descriptors` is the other half.
+"""Open files of an image, made again. `descriptors` is the other half.
 
-Everything is made at descriptors above those of the image, moved to its number when all is there, and closed above by
-the last step of the restore.
+They are made in the process that restores, get what was inside them, and travel to the restored one, whose table gives
+them their numbers: `places` says which.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import select
@@ -19,6 +18,7 @@ from drvs.procspace.image.errors import ImageError, Mismatch
 _F_ADD_SEALS, _F_SETPIPE_SZ = 1033, 1031
 _MFD_ALLOW_SEALING = 2
 _TFD_IOC_SET_TICKS = 0x40085400
+_STREAM_MAX = 2
 _SETTABLE = os.O_APPEND | os.O_NONBLOCK | os.O_DIRECT | os.O_NOATIME
 _OPENABLE = (
     os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK | os.O_SYNC | os.O_NOATIME | os.O_PATH | os.O_DIRECTORY | os.O_DIRECT
@@ -26,29 +26,30 @@ _OPENABLE = (
 
 
 class Reopener:
-    """Makes the open files of an image again."""
+    """Makes open files of an image again, all but the standard streams."""
 
-    def __init__(self, meta: model.Meta, above: int) -> None:
-        """Take the image, and the first descriptor number that it does not use."""
+    def __init__(self, meta: model.Meta, indexes: Iterable[int] | None = None) -> None:
+        """Take the image, and which of its open files are meant (None: all)."""
         self.meta = meta
-        self.above = above
         self.made: dict[int, int] = {}
+        self._indexes = range(len(meta.open_files)) if indexes is None else indexes
         self._pipes: dict[int, tuple[int, int]] = {}
         self._sockets: dict[int, int] = {}
 
-    def lift(self, fd: int) -> int:
-        """Move a descriptor above those of the image."""
-        lifted = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, self.above)
-        os.close(fd)
-        return lifted
+    def __enter__(self) -> Reopener:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def make(self) -> None:
-        """Make everything that needs no other descriptor.
+        """Make everything, still empty.
 
         Raises:
             Mismatch: a file is another one now.
         """
-        for index, opened in enumerate(self.meta.open_files):
+        for index in self._indexes:
+            opened = self.meta.open_files[index]
             if not isinstance(opened, model.Stream):
                 self.made[index] = self._make(opened)
 
@@ -66,55 +67,56 @@ class Reopener:
                 raise ImageError(f"the image has contents for a {type(opened).__name__}.", "Make the image again.")
 
     def finish(self) -> None:
-        """Seal, shut down, set flags and positions; then give everything its numbers and fill the epolls."""
-        for index, opened in enumerate(self.meta.open_files):
-            if index in self.made:
-                self._complete(opened, self.made[index])
-        self._place()
-        for index, opened in enumerate(self.meta.open_files):
-            if isinstance(opened, model.Epoll):
-                for number, events, data in opened.watched:
-                    calls.epoll_add(self.made[index], number, events, data)
+        """Seal, shut down, set flags and positions."""
+        for index, fd in self.made.items():
+            self._complete(self.meta.open_files[index], fd)
+
+    def close(self) -> None:
+        """Close everything here; what has been sent lives on there."""
+        ends = [fd for pair in self._pipes.values() for fd in pair]
+        for fd in {*self.made.values(), *ends, *self._sockets.values()}:
+            os.close(fd)
+        self.made, self._pipes, self._sockets = {}, {}, {}
 
     # ---- kinds -------------------------------------------------------------------------------------------------------
 
     def _make(self, opened: model.AnyOpen) -> int:
         match opened:
             case model.OnDisk():
-                return self.lift(_on_disk(opened))
+                return _on_disk(opened)
             case model.PipeEnd():
                 return self._pipe_end(opened)
             case model.SocketEnd():
                 return self._socket_end(opened)
             case model.EventFd():
-                return self.lift(_eventfd(opened))
+                return _eventfd(opened)
             case model.TimerFd():
-                return self.lift(_timerfd(opened))
+                return _timerfd(opened)
             case model.Epoll():
-                return self.lift(_epoll())
+                return _epoll()
             case model.SignalFd():
-                return self.lift(calls.signalfd(opened.mask, opened.flags & os.O_NONBLOCK))
+                return calls.signalfd(opened.mask, opened.flags & os.O_NONBLOCK | os.O_CLOEXEC)
             case model.MemFd():
-                fd = self.lift(os.memfd_create(opened.name, os.MFD_CLOEXEC | _MFD_ALLOW_SEALING))
+                fd = os.memfd_create(opened.name, os.MFD_CLOEXEC | _MFD_ALLOW_SEALING)
                 os.ftruncate(fd, opened.size)
                 return fd
             case _:
-                return self.lift(_dead())
+                return _dead()
 
     def _pipe_end(self, opened: model.PipeEnd) -> int:
         if opened.pipe not in self._pipes:
-            reader, writer = (self.lift(fd) for fd in os.pipe())
+            reader, writer = os.pipe()
             fcntl.fcntl(writer, _F_SETPIPE_SZ, opened.capacity)
             self._pipes[opened.pipe] = reader, writer
         end = self._pipes[opened.pipe][opened.writes]
         # A description of its own: another end of the same pipe may have other flags.
         access = os.O_WRONLY if opened.writes else os.O_RDONLY
-        return self.lift(os.open(f"/proc/self/fd/{end}", access | os.O_NONBLOCK | os.O_CLOEXEC))
+        return os.open(f"/proc/self/fd/{end}", access | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def _socket_end(self, opened: model.SocketEnd) -> int:
         if opened.inode not in self._sockets:
             one, other = socket.socketpair(socket.AF_UNIX, opened.style)
-            self._sockets[opened.inode], self._sockets[opened.peer] = self.lift(one.detach()), self.lift(other.detach())
+            self._sockets[opened.inode], self._sockets[opened.peer] = one.detach(), other.detach()
         return self._sockets[opened.inode]
 
     def _write(self, fd: int, content: bytes, what: str) -> None:
@@ -139,37 +141,26 @@ class Reopener:
         if not isinstance(opened, model.OnDisk | model.Epoll | model.Dead):
             fcntl.fcntl(fd, fcntl.F_SETFL, opened.flags & _SETTABLE)
 
-    # ---- numbers -----------------------------------------------------------------------------------------------------
 
-    def _place(self) -> None:
-        """Give all descriptors their numbers, and close what the image does not have."""
-        wanted = {number for opened in self.meta.open_files for number, _ in opened.numbers}
-        for index, opened in enumerate(self.meta.open_files):
-            for number, cloexec in opened.numbers:
-                if isinstance(opened, model.Stream):
-                    _stream(opened.number, number, cloexec)
-                else:
-                    calls.dup_to(self.made[index], number, cloexec)
-        for number in range(self.above):
-            if number not in wanted:
-                try:
-                    os.close(number)
-                except OSError:
-                    pass
+def places(meta: model.Meta, made: dict[int, int]) -> list[tuple[int, int, bool]]:
+    """Return descriptor, number and close-on-exec flag of each descriptor that is made out of `made`."""
+    return [
+        (made[index], number, cloexec)
+        for index, opened in enumerate(meta.open_files)
+        if index in made
+        for number, cloexec in opened.numbers
+    ]
 
 
-def _stream(source: int, number: int, cloexec: bool) -> None:
-    if number != source:
-        try:
-            calls.dup_to(source, number, cloexec)
-        except OSError as error:
-            if error.errno != errno.EBADF:  # the restorer has closed that stream
-                raise
-    else:
-        try:
-            os.set_inheritable(number, not cloexec)
-        except OSError:
-            pass
+def stream_places(meta: model.Meta) -> list[tuple[int, int, bool]]:
+    """Return the same for standard streams: each is the restorer's, and what had one open elsewhere has it again."""
+    found = [
+        (number if number <= _STREAM_MAX else opened.number, number, cloexec)
+        for opened in meta.open_files
+        if isinstance(opened, model.Stream)
+        for number, cloexec in opened.numbers
+    ]
+    return sorted(found, key=lambda place: -place[1])
 
 
 def _on_disk(opened: model.OnDisk) -> int:
@@ -193,7 +184,7 @@ def _eventfd(opened: model.EventFd) -> int:
 
 
 def _timerfd(opened: model.TimerFd) -> int:
-    fd = calls.timerfd(opened.clock, 0)
+    fd = calls.timerfd(opened.clock, os.O_CLOEXEC)
     if any(opened.value):
         calls.timerfd_set(fd, opened.value, opened.interval)
     if opened.ticks:
