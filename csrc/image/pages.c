@@ -73,6 +73,24 @@ int next_run(int pagemap_fd, uint64_t *from, uint64_t end, int resident, struct 
 
 /* ---- copying -------------------------------------------------------------------------------------------------------- */
 
+/* Pieces of runs are collected until the memory is full, fetched by one call, and written by one: it stays in the cache. */
+enum { BATCH_BYTES = 512 << 10, BATCH_PAGES = BATCH_BYTES / BLOB_PAGE, PIECES = 64 };
+
+struct piece {
+    uint64_t address, nbytes;
+    unsigned how;
+};
+
+struct batch {
+    char memory[BATCH_BYTES] __attribute__((aligned(4096)));
+    struct blob_record record[BATCH_PAGES];
+    struct iovec part[2 * BATCH_PAGES];
+    int records;
+    struct piece piece[PIECES];
+    int pieces;
+    uint64_t nbytes;
+};
+
 static int write_all(int fd, struct iovec *part, int parts) {
     while (parts) {
         ssize_t n = writev(fd, part, parts);
@@ -88,22 +106,15 @@ static int write_all(int fd, struct iovec *part, int parts) {
     return 0;
 }
 
-static int write_record(int fd, uint64_t address, void *pages, uint64_t nbytes) {
-    struct blob_record record = {.kind = BLOB_RECORD_PAGES, .address = address, .length = nbytes};
-    uint32_t crc = crc32c(0, &record.kind, sizeof record.kind);
-    crc = crc32c(crc, &record.address, sizeof record.address + sizeof record.length);
-    record.crc = crc32c(crc, pages, nbytes);
-    struct iovec parts[2] = {{&record, sizeof record}, {pages, nbytes}};
-    return write_all(fd, parts, 2);
-}
-
-/* process_vm_readv is quicker; /proc/PID/mem also reads what the process itself may not. */
-static int64_t fetch(pid_t pid, int mem_fd, uint64_t address, void *buffer, uint64_t nbytes) {
-    struct iovec here = {buffer, nbytes}, there = {(void *)(uintptr_t)address, nbytes};
-    ssize_t n = process_vm_readv(pid, &here, 1, &there, 1, 0);
-    if (n == (ssize_t)nbytes) return n;
-    n = pread(mem_fd, buffer, nbytes, (off_t)address);
-    return n < 0 ? -errno : n;
+static void add_record(struct batch *b, uint64_t address, char *pages, uint64_t nbytes) {
+    struct blob_record *record = &b->record[b->records];
+    *record = (struct blob_record){.kind = BLOB_RECORD_PAGES, .address = address, .length = nbytes};
+    uint32_t crc = crc32c(0, &record->kind, sizeof record->kind);
+    crc = crc32c(crc, &record->address, sizeof record->address + sizeof record->length);
+    record->crc = crc32c(crc, pages, nbytes);
+    b->part[2 * b->records] = (struct iovec){record, sizeof *record};
+    b->part[2 * b->records + 1] = (struct iovec){pages, nbytes};
+    b->records++;
 }
 
 static int is_zero(const char *page) {
@@ -113,46 +124,73 @@ static int is_zero(const char *page) {
     return 1;
 }
 
-static int64_t write_chunk(int fd, uint64_t address, char *chunk, uint64_t nbytes, int skip_zero, uint64_t *records) {
-    int64_t written = 0;
-    for (uint64_t start = 0, at = 0; start < nbytes; start = at) {
-        for (at = start; at < nbytes && !(skip_zero && is_zero(chunk + at)); at += BLOB_PAGE) {}
-        if (at > start) {
-            int failed = write_record(fd, address + start, chunk + start, at - start);
-            if (failed) return failed;
-            written += (int64_t)(at - start);
-            ++*records;
-        }
-        for (; at < nbytes && skip_zero && is_zero(chunk + at); at += BLOB_PAGE) {}
+static void add_records(struct batch *b, const struct piece *piece, char *pages) {
+    int skip_zero = piece->how & COPY_SKIP_ZERO;
+    for (uint64_t start = 0, at = 0; start < piece->nbytes; start = at) {
+        for (at = start; at < piece->nbytes && !(skip_zero && is_zero(pages + at)); at += BLOB_PAGE) {}
+        if (at > start) add_record(b, piece->address + start, pages + start, at - start);
+        for (; at < piece->nbytes && skip_zero && is_zero(pages + at); at += BLOB_PAGE) {}
     }
-    return written;
 }
 
-static int64_t copy_into(char *chunk, pid_t pid, int mem_fd, int out_fd, uint64_t address, uint64_t nbytes, int skip_zero, int lenient,
-                         uint64_t *records) {
-    int64_t written = 0;
-    for (uint64_t size; nbytes; address += size, nbytes -= size) {
-        size = nbytes < BLOB_RECORD_MAX ? nbytes : BLOB_RECORD_MAX;
-        int64_t got = fetch(pid, mem_fd, address, chunk, size);
-        if (got != (int64_t)size && !lenient) return got < 0 ? got : -EFAULT;
-        if (got <= 0) {
-            size = BLOB_PAGE;
-            continue;
-        }
-        size = (uint64_t)got & ~(BLOB_PAGE - 1);
-        if (!size) return -EFAULT;
-        int64_t n = write_chunk(out_fd, address, chunk, size, skip_zero, records);
-        if (n < 0) return n;
-        written += n;
-    }
-    return written;
+/* process_vm_readv is quicker; /proc/PID/mem also reads what the process itself may not. */
+static int fetch_together(const struct copy *copy, struct batch *b) {
+    struct iovec here = {b->memory, b->nbytes}, there[PIECES];
+    for (int i = 0; i < b->pieces; i++) there[i] = (struct iovec){(void *)(uintptr_t)b->piece[i].address, b->piece[i].nbytes};
+    return process_vm_readv(copy->pid, &here, 1, there, (unsigned long)b->pieces, 0) == (ssize_t)b->nbytes;
 }
 
-int64_t copy_pages(pid_t pid, int mem_fd, int out_fd, uint64_t address, uint64_t nbytes, int skip_zero, int lenient,
-                         uint64_t *records) {
-    char *chunk = aligned_alloc(BLOB_PAGE, BLOB_RECORD_MAX);
-    if (!chunk) return -ENOMEM;
-    int64_t written = copy_into(chunk, pid, mem_fd, out_fd, address, nbytes, skip_zero, lenient, records);
-    free(chunk);
-    return written;
+/* Fetch a piece page by page, as far as there are pages: a mapping can reach behind the end of its file. */
+static int fetch_alone(const struct copy *copy, struct piece *piece, char *pages) {
+    uint64_t done = 0;
+    while (done < piece->nbytes) {
+        ssize_t n = pread(copy->mem_fd, pages + done, piece->nbytes - done, (off_t)(piece->address + done));
+        if (n <= 0 && !(piece->how & COPY_LENIENT)) return n < 0 ? -errno : -EFAULT;
+        if (n <= 0) break;
+        done += (uint64_t)n;
+    }
+    piece->nbytes = done & ~(BLOB_PAGE - 1);
+    return 0;
+}
+
+static int flush(struct copy *copy, struct batch *b) {
+    int together = fetch_together(copy, b), failed = 0;
+    char *pages = b->memory;
+    b->records = 0;
+    for (int i = 0; i < b->pieces; i++) {
+        uint64_t space = b->piece[i].nbytes;
+        if (!together && (failed = fetch_alone(copy, &b->piece[i], pages)) < 0) return failed;
+        add_records(b, &b->piece[i], pages);
+        pages += space;
+    }
+    for (int i = 0; i < b->records; i++) copy->payload += b->record[i].length;
+    copy->records += (uint64_t)b->records;
+    b->pieces = 0;
+    b->nbytes = 0;
+    return write_all(copy->out_fd, b->part, 2 * b->records);
+}
+
+static int add_run(struct copy *copy, struct batch *b, struct copy_run run) {
+    while (run.nbytes) {
+        uint64_t room = BATCH_BYTES - b->nbytes, nbytes = run.nbytes < room ? run.nbytes : room;
+        b->piece[b->pieces++] = (struct piece){run.address, nbytes, (unsigned)run.how};
+        b->nbytes += nbytes;
+        run.address += nbytes;
+        run.nbytes -= nbytes;
+        int failed = b->nbytes == BATCH_BYTES || b->pieces == PIECES ? flush(copy, b) : 0;
+        if (failed) return failed;
+    }
+    return 0;
+}
+
+int copy_runs(struct copy *copy, const struct copy_run *run, size_t runs) {
+    struct batch *b = aligned_alloc(BLOB_PAGE, (sizeof *b + BLOB_PAGE - 1) / BLOB_PAGE * BLOB_PAGE);
+    if (!b) return -ENOMEM;
+    b->pieces = 0;
+    b->nbytes = 0;
+    int failed = 0;
+    for (size_t i = 0; i < runs && !failed; i++) failed = add_run(copy, b, run[i]);
+    if (!failed && b->pieces) failed = flush(copy, b);
+    free(b);
+    return failed;
 }

@@ -18,8 +18,21 @@ uint32_t crc32c(uint32_t crc, const void *bytes, size_t nbytes);
  * Own pages are private to the process, in memory or swapped out; `resident` counts pages of files in memory too. */
 int next_run(int pagemap_fd, uint64_t *from, uint64_t end, int resident, struct page_run *run);
 
-/* Write [address, address + nbytes) of a process to a stream as page records of at most 1 MiB; returns their bytes without headers, or -errno, and counts them.
- * With skip_zero, pages of zeros are left out; with lenient, so are pages that cannot be read (behind the end of a file). */
-int64_t copy_pages(pid_t pid, int mem_fd, int out_fd, uint64_t address, uint64_t nbytes, int skip_zero, int lenient, uint64_t *records);
+#define COPY_SKIP_ZERO 1u /* pages of zeros are left out */
+#define COPY_LENIENT 2u   /* so are pages that cannot be read (behind the end of a file) */
+
+struct copy_run {
+    uint64_t address, nbytes, how;
+};
+
+/* From whom, where to, and how much it was. */
+struct copy {
+    pid_t pid;
+    int mem_fd, out_fd;
+    uint64_t payload, records;
+};
+
+/* Write runs of a process's pages to a stream, as page records; 0 or -errno. Whole pages only. */
+int copy_runs(struct copy *copy, const struct copy_run *run, size_t runs);
 
 #endif

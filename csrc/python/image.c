@@ -3,11 +3,14 @@
 #include "image.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -16,6 +19,7 @@
 
 #include "../image/blob.h"
 #include "../image/pages.h"
+#include "../image/smaps.h"
 
 static PyObject *os_error(int number) {
     errno = number;
@@ -73,20 +77,47 @@ static PyObject *image_regset_set(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* Where the processor keeps each part of its extended state; parts 17 and 18 (AMX) exist only for who asked for them. */
-static PyObject *image_xsave_parts(PyObject *module, PyObject *unused) {
-    (void)module, (void)unused;
+/* Where the processor keeps those parts of its extended state. Each costs a trap in a virtual machine: ask for few. */
+static PyObject *image_xsave_parts(PyObject *module, PyObject *args) {
+    (void)module;
+    unsigned long long features;
+    if (!PyArg_ParseTuple(args, "K", &features)) return NULL;
     PyObject *parts = PyList_New(0);
 #if defined(__x86_64__)
     for (unsigned part = 2; parts && part < 63; part++) {
         unsigned size, offset, c, d;
-        if (!__get_cpuid_count(0xd, part, &size, &offset, &c, &d) || !size) continue;
+        if (!(features >> part & 1) || !__get_cpuid_count(0xd, part, &size, &offset, &c, &d) || !size) continue;
         PyObject *item = Py_BuildValue("(III)", part, offset, size);
         if (!item || PyList_Append(parts, item) < 0) Py_CLEAR(parts);
         Py_XDECREF(item);
     }
 #endif
     return parts;
+}
+
+/* ---- waiting --------------------------------------------------------------------------------------------------------- */
+
+enum { SPINS_PER_LOOK = 16 };
+
+static uint64_t microseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* A thread that was led somewhere stops again within microseconds: sleeping for it would take longer than it does. */
+static PyObject *image_wait(PyObject *module, PyObject *args) {
+    (void)module;
+    int tid, status = 0, failed = 0;
+    unsigned long long spin_us;
+    pid_t got = 0;
+    if (!PyArg_ParseTuple(args, "iK", &tid, &spin_us)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    for (uint64_t start = microseconds(); !(got = waitpid(tid, &status, WNOHANG | __WALL)) && microseconds() - start < spin_us;)
+        for (int i = 0; i < SPINS_PER_LOOK; i++) sched_yield();
+    failed = errno;
+    Py_END_ALLOW_THREADS
+    return got < 0 ? os_error(failed) : Py_BuildValue("(ii)", (int)got, status);
 }
 
 /* ---- pages ----------------------------------------------------------------------------------------------------------- */
@@ -123,15 +154,38 @@ static PyObject *image_runs(PyObject *module, PyObject *args) {
 
 static PyObject *image_copy(PyObject *module, PyObject *args) {
     (void)module;
-    int pid, mem, out, skip_zero, lenient;
-    unsigned long long address, nbytes;
-    uint64_t records = 0;
-    int64_t written;
-    if (!PyArg_ParseTuple(args, "iiiKKpp", &pid, &mem, &out, &address, &nbytes, &skip_zero, &lenient)) return NULL;
+    struct copy copy = {0};
+    Py_buffer runs;
+    int failed = 0;
+    if (!PyArg_ParseTuple(args, "iiiy*", &copy.pid, &copy.mem_fd, &copy.out_fd, &runs)) return NULL;
     Py_BEGIN_ALLOW_THREADS
-    written = copy_pages(pid, mem, out, address, nbytes, skip_zero, lenient, &records);
+    failed = copy_runs(&copy, runs.buf, (size_t)runs.len / sizeof(struct copy_run));
     Py_END_ALLOW_THREADS
-    return written < 0 ? os_error((int)-written) : Py_BuildValue("(LK)", (long long)written, (unsigned long long)records);
+    PyBuffer_Release(&runs);
+    return failed ? os_error(-failed) : Py_BuildValue("(KK)", (unsigned long long)copy.payload, (unsigned long long)copy.records);
+}
+
+static PyObject *mapping(const struct smaps_entry *e) {
+    PyObject *name = PyUnicode_DecodeFSDefaultAndSize(e->name, (Py_ssize_t)e->name_bytes);
+    if (!name) return NULL;
+    return Py_BuildValue("(KKiOKKNKs#)", (unsigned long long)e->start, (unsigned long long)e->end, e->protection, e->shared ? Py_True : Py_False,
+                         (unsigned long long)e->offset, (unsigned long long)e->inode, name, (unsigned long long)e->own_kb,
+                         e->flags, (Py_ssize_t)e->flags_bytes);
+}
+
+static PyObject *image_smaps(PyObject *module, PyObject *args) {
+    (void)module;
+    const char *text;
+    Py_ssize_t nbytes;
+    if (!PyArg_ParseTuple(args, "y#", &text, &nbytes)) return NULL;
+    PyObject *mappings = PyList_New(0);
+    struct smaps_entry entry;
+    for (const char *end = text + nbytes; mappings && next_smaps(&text, end, &entry);) {
+        PyObject *item = mapping(&entry);
+        if (!item || PyList_Append(mappings, item) < 0) Py_CLEAR(mappings);
+        Py_XDECREF(item);
+    }
+    return mappings;
 }
 
 /* ---- the blob -------------------------------------------------------------------------------------------------------- */
@@ -147,10 +201,12 @@ PyMethodDef image_functions[] = {
     {"image_syscall", image_syscall, METH_VARARGS, "image_syscall(number, *args) -> int: a raw system call; a buffer stands for its address."},
     {"image_regset_get", image_regset_get, METH_VARARGS, "image_regset_get(tid, set) -> bytes: registers of a stopped thread."},
     {"image_regset_set", image_regset_set, METH_VARARGS, "image_regset_set(tid, set, bytes): set them."},
-    {"image_xsave_parts", image_xsave_parts, METH_NOARGS, "image_xsave_parts() -> [(part, offset, nbytes)]: the layout of extended state."},
+    {"image_xsave_parts", image_xsave_parts, METH_VARARGS, "image_xsave_parts(features) -> [(part, offset, nbytes)]: the layout of extended state."},
+    {"image_wait", image_wait, METH_VARARGS, "image_wait(tid, spin_us) -> (tid, status): wait actively for a stop, (0, 0) if none came."},
+    {"image_smaps", image_smaps, METH_VARARGS, "image_smaps(text) -> [(start, end, protection, shared, offset, inode, name, own_kb, flags)]: mappings."},
     {"image_crc32c", image_crc32c, METH_VARARGS, "image_crc32c(buffer, crc=0) -> int: CRC-32C, continued from `crc`."},
     {"image_runs", image_runs, METH_VARARGS, "image_runs(pagemap_fd, start, end, resident) -> [(address, nbytes, guard)]: pages of a process's own."},
-    {"image_copy", image_copy, METH_VARARGS, "image_copy(pid, mem_fd, out_fd, address, nbytes, skip_zero, lenient) -> (bytes, records): write page records."},
+    {"image_copy", image_copy, METH_VARARGS, "image_copy(pid, mem_fd, out_fd, runs) -> (bytes, records): write page records."},
     {"image_blob", image_blob, METH_NOARGS, "image_blob() -> (code, entry, begin) | None: the code that works through a table of system calls."},
     {NULL, NULL, 0, NULL},
 };

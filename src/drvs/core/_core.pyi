@@ -757,8 +757,18 @@ def image_regset_get(tid: int, regset: int, /) -> bytes:
 def image_regset_set(tid: int, regset: int, registers: bytes, /) -> None:
     """Set a set of registers of a stopped thread."""
 
-def image_xsave_parts() -> list[tuple[int, int, int]]:
-    """Return part, offset and length of each part of the processor's extended state."""
+def image_xsave_parts(features: int, /) -> list[tuple[int, int, int]]:
+    """Return part, offset and length of each of those parts (a bit mask) of the processor's extended state."""
+
+def image_wait(tid: int, spin_us: int, /) -> tuple[int, int]:
+    """Wait actively for a stop or the end of a thread; (0, 0) if none came within that time.
+
+    Raises:
+        ChildProcessError: there is nothing to wait for.
+    """
+
+def image_smaps(text: bytes, /) -> list[tuple[int, int, int, bool, int, int, str, int, str]]:
+    """Return start, end, protection, shared, offset, inode, name, own KiB and flags of each mapping in a smaps."""
 
 def image_crc32c(data: Buffer, crc: int = 0, /) -> int:
     """Return the CRC-32C of a buffer, continued from `crc`."""
@@ -766,10 +776,11 @@ def image_crc32c(data: Buffer, crc: int = 0, /) -> int:
 def image_runs(pagemap_fd: int, start: int, end: int, resident: bool, /) -> list[tuple[int, int, int]]:
     """Return (address, bytes, 1 for guard pages) of each run of pages that are a process's own."""
 
-def image_copy(
-    pid: int, mem_fd: int, out_fd: int, address: int, nbytes: int, skip_zero: bool, lenient: bool, /
-) -> tuple[int, int]:
-    """Write a process's memory as page records. Returns the bytes of the pages written, and the records."""
+def image_copy(pid: int, mem_fd: int, out_fd: int, runs: bytes, /) -> tuple[int, int]:
+    """Write a process's memory as page records. Returns the bytes of the pages written, and the records.
+
+    `runs` are packed u64: address, bytes, and how (1: leave out pages of zeros, 2: leave out what cannot be read).
+    """
 
 def image_blob() -> tuple[bytes, int, int] | None:
     """Return the code that works through a table of system calls, where it is entered, and where as a program of its

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from drvs.core import _core
-from drvs.procspace.image import contents, descriptors, machine, maps, model, procfile, refusals, registers, state
+from drvs.procspace.image import contents, machine, maps, model, procfile, refusals, registers, state
 from drvs.procspace.image.errors import Refused
 from drvs.procspace.image.format import RECORD_BYTES, Kind, Writer
-from drvs.procspace.image.remote import AREA_MAGIC, PATCH, Place, Remote, harmless_signal
+from drvs.procspace.image.standing import Standing
 from drvs.procspace.image.tracer import Gone, Tracer
 
 Progress = Callable[[int, int], None]
 """Called with the bytes of memory looked at so far, and all."""
+
+Run = tuple[int, int, int]
+"""Address and bytes of neighbouring pages, and how they are copied."""
+_RUN = struct.Struct("<QQQ")
+_SKIP_ZERO, _LENIENT = 1, 2
+_STRIDE = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -77,12 +83,13 @@ class _Dump:
     def run(self, stop: bool) -> Dumped:
         refusals.check_stopped(self.pid)
         state.refuse_timers(self.pid)
-        with _opened(f"/proc/{self.pid}/mem", os.O_RDWR) as self.memory, _pidfd(self.pid) as self.pidfd:
-            self.found = descriptors.look(self.pid, self.pidfd)
-            self.open_files = descriptors.describe(self.found, self.close_fds)
-            self._regions()  # refuses what cannot be kept, before the process is led anywhere
-            asked = self._ask()
-            regions = self._regions()
+        with procfile.opened(f"/proc/{self.pid}/mem", os.O_RDWR) as self.memory, procfile.pidfd(self.pid) as self.pidfd:
+            self.standing = Standing(self.tracer, self.memory, self.pidfd)
+            self.standing.look_at_descriptors(self.close_fds)
+            regions = self._regions()  # refuses what cannot be kept, before the process is led anywhere
+            asked = self.standing.ask(self.vmas)
+            if self.standing.removed:
+                regions = self._regions()
             meta = self._meta(asked, regions)
             self.writer.header()
             self.writer.meta(meta)
@@ -95,45 +102,15 @@ class _Dump:
         count = len(meta.threads)
         return Dumped(self.pid, count, page_bytes, self.writer.nbytes, paused)
 
-    def _ask(self) -> state.Asked:
-        status = procfile.status(self.pid)
-        caught, pending = state.masks(status)
-        masks = [int(procfile.status(self.pid, tid)["SigBlk"], 16) for tid in self.tracer.stopped]
-        remote = Remote(self.tracer, self.memory, self._place(), harmless_signal(masks, caught, pending))
-        inside = {thread.registers["rip"] for thread in remote.threads}
-        old = [
-            (start, nbytes)
-            for start, nbytes in maps.leftovers(self.vmas, self.memory, AREA_MAGIC)
-            if not any(start <= address < start + nbytes for address in inside)
-        ]
-        remote.open(old)
-        try:
-            return state.Asked(remote)
-        finally:
-            remote.close()
-
-    def _place(self) -> Place:
-        memory = state.memory(self.pid, 0)
-        entry = state.entry_point(memory.auxv)
-        stack = maps.at(self.vmas, memory.layout[6])
-        vma = maps.at(self.vmas, entry)
-        if stack is None or vma is None:
-            raise Refused(f"process {self.pid} has unmapped its stack or its program's entry.")
-        code = os.pread(self.memory, len(PATCH), entry)
-        if code == PATCH:  # a dumper was killed: the file has the bytes that belong there
-            with _opened(f"/proc/{self.pid}/map_files/{vma.start:x}-{vma.end:x}", os.O_RDONLY, vma.name) as fd:
-                code = os.pread(fd, len(PATCH), entry - vma.start + vma.offset)
-        return Place(entry, code, (stack.start, stack.end))
-
     def _regions(self) -> list[model.Region]:
-        memfds = {opened.inode for opened in self.open_files if isinstance(opened, model.MemFd)}
+        memfds = {opened.inode for opened in self.standing.open_files if isinstance(opened, model.MemFd)}
         self.vmas = maps.read(self.pid)
         self.describer = maps.Describer(self.pid, memfds, self.everything)
         return self.describer.regions(self.vmas)
 
     def _meta(self, asked: state.Asked, regions: list[model.Region]) -> model.Meta:
         status = procfile.status(self.pid)
-        with _opened(f"/proc/{self.pid}/pagemap", os.O_RDONLY) as pagemap:
+        with procfile.opened(f"/proc/{self.pid}/pagemap", os.O_RDONLY) as pagemap:
             self.runs = {region.start: self._own_pages(pagemap, region) for region in regions}
         return model.Meta(
             machine=self._machine(asked), pid=self.pid, taken_at=time.time(),
@@ -142,7 +119,7 @@ class _Dump:
             parent_death_signal=asked.parent_death_signal, limits=state.limits(self.pid),
             credentials=state.credentials(status, asked.securebits), memory=state.memory(self.pid, asked.brk),
             signals=asked.signals(), files=self.describer.files, regions=regions, threads=asked.threads(),
-            open_files=self.open_files,
+            open_files=self.standing.open_files,
         )  # fmt: skip
 
     def _machine(self, asked: state.Asked) -> model.Machine:
@@ -167,27 +144,30 @@ class _Dump:
         return kept
 
     def _contents(self) -> None:
-        by_number = {one.number: one for one in self.found}
-        for index, opened in enumerate(self.open_files):
+        by_number = {one.number: one for one in self.standing.found}
+        for index, opened in enumerate(self.standing.open_files):
             for offset, data in contents.read(opened, by_number[opened.numbers[0][0]]):
                 self.writer.record(Kind.DATA, index, offset.to_bytes(8, "little") + data)
         self.writer.record(Kind.DATA_END)
 
     def _pages(self, regions: list[model.Region]) -> int:
-        todo = [(region, run) for region in regions for run in self.runs[region.start]]
-        total, done, written = sum(nbytes for _, (_, nbytes) in todo), 0, 0
-        for region, (address, nbytes) in todo:
-            whole = region.start in self.describer.whole
-            skip_zero = region.file < 0
-            payload, records = _core.image_copy(
-                self.pid, self.memory, self.writer.fd, address, nbytes, skip_zero, whole
-            )
+        """Write all pages, in strides that progress can be told of."""
+        todo = [
+            (address, nbytes, self._how(region)) for region in regions for address, nbytes in self.runs[region.start]
+        ]
+        total, done, written = sum(nbytes for _, nbytes, _ in todo), 0, 0
+        for stride in _strides(todo):
+            packed = b"".join(_RUN.pack(*run) for run in stride)
+            payload, records = _core.image_copy(self.pid, self.memory, self.writer.fd, packed)
             written += payload
             self.writer.nbytes += payload + records * RECORD_BYTES
-            done += nbytes
+            done += sum(nbytes for _, nbytes, _ in stride)
             if self.progress:
                 self.progress(done, total)
         return written
+
+    def _how(self, region: model.Region) -> int:
+        return (_SKIP_ZERO if region.file < 0 else 0) | (_LENIENT if region.start in self.describer.whole else 0)
 
     def _end(self) -> None:
         """The image is complete: sync it, then end the process."""
@@ -199,24 +179,18 @@ class _Dump:
         signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
 
-@contextmanager
-def _opened(path: str, flags: int, instead: str = "") -> Iterator[int]:
-    try:
-        fd = os.open(path, flags | os.O_CLOEXEC)
-    except PermissionError:
-        if not instead:
-            raise Refused(f"{path} may not be opened.", "Be the user of the process, or root.") from None
-        fd = os.open(instead, flags | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def _pidfd(pid: int) -> Iterator[int]:
-    fd = os.pidfd_open(pid)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+def _strides(runs: list[Run]) -> Iterator[list[Run]]:
+    """Cut runs of pages into pieces of some megabytes."""
+    stride: list[Run] = []
+    room = _STRIDE
+    for start, left, how in runs:
+        address = start
+        while left:
+            nbytes = min(left, room)
+            stride.append((address, nbytes, how))
+            address, left, room = address + nbytes, left - nbytes, room - nbytes
+            if not room:
+                yield stride
+                stride, room = [], _STRIDE
+    if stride:
+        yield stride

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
-from drvs.core._core import image_crc32c
+from drvs.core._core import image_crc32c, image_smaps
 from drvs.procspace.image import identity, model, procfile
 from drvs.procspace.image.errors import Refused
 from drvs.procspace.image.machine import PAGE
 
-_PROT = {"r": 1, "w": 2, "x": 4}
 _ADVICE = {"dc": 10, "dd": 16, "hg": 14, "nh": 15, "mg": 12, "wf": 18}
 """MADV_DONTFORK, DONTDUMP, HUGEPAGE, NOHUGEPAGE, MERGEABLE, WIPEONFORK by their letters in smaps."""
 _UNKEPT = {
@@ -24,29 +24,22 @@ _DELETED = " (deleted)"
 _LOOKED_THROUGH = 16 << 20
 
 
-@dataclass
-class Vma:
-    """A line of smaps with what matters of those below it."""
+class Vma(NamedTuple):
+    """A mapping as smaps shows it."""
 
     start: int
     end: int
-    mode: str
+    prot: int
+    """As mmap takes it."""
+    shared: bool
+    """Do others see what is written there?"""
     offset: int
-    device: str
     inode: int
     name: str
-    own_kb: int = 0
-    flags: frozenset[str] = field(default_factory=frozenset)
-
-    @property
-    def prot(self) -> int:
-        """Its protection, as mmap takes it."""
-        return sum(bit for letter, bit in _PROT.items() if letter in self.mode)
-
-    @property
-    def shared(self) -> bool:
-        """Do others see what is written there?"""
-        return "s" in self.mode
+    own_kb: int
+    """Pages that no file has."""
+    flags: str
+    """Two letters each."""
 
     @property
     def system(self) -> bool:
@@ -61,23 +54,23 @@ class Vma:
 
 def read(pid: int) -> list[Vma]:
     """Return the memory map of a process, the vsyscall page left out."""
-    found: list[Vma] = []
-    for line in procfile.text(pid, "smaps").splitlines():
-        word, _, rest = line.partition(" ")
-        if not word.endswith(":"):
-            found.append(_vma(line))
-        elif word in ("Anonymous:", "Swap:"):
-            found[-1].own_kb += int(rest.split()[0])
-        elif word == "VmFlags:":
-            found[-1].flags = frozenset(rest.split())
-    return [vma for vma in found if vma.name != "[vsyscall]"]
+    found = [Vma(*line) for line in image_smaps(procfile.content(pid, "smaps"))]
+    return [_unescaped(vma) if "\\" in vma.name else vma for vma in found if vma.name != "[vsyscall]"]
 
 
-def _vma(line: str) -> Vma:
-    parts = line.split(None, 5)
-    start, end = (int(part, 16) for part in parts[0].split("-"))
-    name = parts[5].replace("\\012", "\n") if len(parts) > 5 else ""
-    return Vma(start, end, parts[1], int(parts[2], 16), parts[3], int(parts[4]), name)
+def _unescaped(vma: Vma) -> Vma:
+    return vma._replace(name=vma.name.replace("\\012", "\n"))
+
+
+@lru_cache(maxsize=256)
+def _unkept(flags: str) -> str:
+    """Say what of a mapping with these flags cannot be kept."""
+    return next((what for flag, what in _UNKEPT.items() if flag in flags), "")
+
+
+@lru_cache(maxsize=256)
+def _advice(flags: str) -> tuple[int, ...]:
+    return tuple(number for flag, number in sorted(_ADVICE.items()) if flag in flags)
 
 
 class Describer:
@@ -101,12 +94,12 @@ class Describer:
         return [self._region(vma) for vma in vmas if not vma.system]
 
     def _region(self, vma: Vma) -> model.Region:
-        for flag in vma.flags & _UNKEPT.keys():
-            raise Refused(f"process {self.pid} has {_UNKEPT[flag]} at {vma.start:#x} ({vma.name or 'anonymous'}).")
+        if unkept := _unkept(vma.flags):
+            raise Refused(f"process {self.pid} has {unkept} at {vma.start:#x} ({vma.name or 'anonymous'}).")
         region = model.Region(
             start=vma.start, end=vma.end, prot=vma.prot, name=vma.name, shared=vma.shared, has_pages=vma.may_have_pages,
             grows_down="gd" in vma.flags, locked="lo" in vma.flags, noreserve="nr" in vma.flags,
-            droppable="dp" in vma.flags, advice=[_ADVICE[flag] for flag in sorted(vma.flags & _ADVICE.keys())],
+            droppable="dp" in vma.flags, advice=list(_advice(vma.flags)),
         )  # fmt: skip
         if region.droppable or "wf" in vma.flags:
             region.has_pages = "gu" in vma.flags

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from drvs.procspace.image.errors import Refused
 
 
-def text(pid: int, name: str) -> str:
+def content(pid: int, name: str) -> bytes:
     """Read a file of /proc/PID.
 
     Raises:
         Refused: the process is gone, or not ours to look at.
     """
     try:
-        with open(f"/proc/{pid}/{name}", "rb") as file:
-            return file.read().decode(errors="surrogateescape")
+        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
+            return file.readall() or b""
     except (FileNotFoundError, ProcessLookupError):
         raise Refused(f"there is no process {pid}.") from None
     except PermissionError:
         raise Refused(f"process {pid} is not yours to look at.", "Be its user, or root.") from None
+
+
+def text(pid: int, name: str) -> str:
+    """Read a file of /proc/PID as text. Raises: as `content`."""
+    return content(pid, name).decode(errors="surrogateescape")
 
 
 def status(pid: int, tid: int | None = None) -> dict[str, str]:
@@ -70,3 +76,28 @@ def _state(pid: int) -> str:
         return stat(pid)[3]
     except Refused:
         return ""
+
+
+@contextmanager
+def opened(path: str, flags: int, instead: str = "") -> Iterator[int]:
+    """Give a descriptor of a file, or of another one where it may not be opened."""
+    try:
+        fd = os.open(path, flags | os.O_CLOEXEC)
+    except PermissionError:
+        if not instead:
+            raise Refused(f"{path} may not be opened.", "Be the user of the process, or root.") from None
+        fd = os.open(instead, flags | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def pidfd(pid: int) -> Iterator[int]:
+    """Give a descriptor of a process."""
+    fd = os.pidfd_open(pid)
+    try:
+        yield fd
+    finally:
+        os.close(fd)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 from drvs.core._core import image_xsave_parts
 from drvs.procspace.image.errors import Refused
@@ -43,6 +44,7 @@ NAMES = [
     "fs",
     "gs",
 ]
+_INDEX = {name: index for index, name in enumerate(NAMES)}
 _LAYOUT = struct.Struct("<27Q")
 _IN_FRAME = [
     "r8",
@@ -101,13 +103,13 @@ class Registers:
         return _LAYOUT.pack(*self.words)
 
     def __getitem__(self, name: str) -> int:
-        return self.words[NAMES.index(name)]
+        return self.words[_INDEX[name]]
 
     def replaced(self, **values: int) -> Registers:
         """Return a copy with some registers changed."""
         words = list(self.words)
         for name, value in values.items():
-            words[NAMES.index(name)] = value & _MASK64
+            words[_INDEX[name]] = value & _MASK64
         return Registers(tuple(words))
 
     def out_of_call(self) -> Registers:
@@ -143,10 +145,16 @@ def check_extended(xstate: bytes) -> None:
         raise Refused("a thread has AMX tiles loaded.", "Dump it when its matrix work is done.")
 
 
+@lru_cache(maxsize=16)
+def _extended_bytes(features: int) -> int:
+    """Return how far the parts of extended state reach."""
+    return max([576, *(offset + nbytes for _, offset, nbytes in image_xsave_parts(features) if offset)])
+
+
 def _frame_state(xstate: bytes) -> bytes:
     """Turn ptrace's extended state into a signal frame's: the parts that every thread has, between two magic words."""
     features = enabled_features(xstate) & ~_AMX
-    size = max([576, *(offset + n for part, offset, n in image_xsave_parts() if features >> part & 1 and offset)])
+    size = _extended_bytes(features)
     software = struct.pack("<IIQI28x", _MAGIC1, size + 4, features, size)
     return xstate[:_SOFTWARE_AT] + software + xstate[512:size].ljust(size - 512, b"\0") + struct.pack("<I", _MAGIC2)
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from drvs.core import _core
 from drvs.procspace.image import calls
 from drvs.procspace.image.errors import ImageError, Refused
-from drvs.procspace.image.machine import PAGE, blob
+from drvs.procspace.image.machine import blob
 from drvs.procspace.image.registers import (
     KEEP_ALTSTACK,
     NT_PRSTATUS,
@@ -39,7 +39,10 @@ PATCH = bytes.fromhex("0f05 b80f000000 0f05")
 AREA_MAGIC = b"drvs image area\0"
 RED_ZONE = 128
 _CODE_AT = 64
-_OPS_AT, _ANSWERS_AT, _STACK_END, _AREA = 0x4000, 0x6000, 0x9000, 0x9000
+_FRAME_AT, _OPS_AT, _ANSWERS_AT, _STACK_END = 0x1000, 0x5000, 0x7000, 0xA000
+AREA_BYTES = 0xA000
+"""A page of head and code, a frame, a table, its answers, a stack. Threads use it one after the other."""
+QUESTIONS_MAX, ANSWERS_MAX = 120, 0x1000
 _OP = struct.Struct("<7Qq")
 MAY_FAIL, SIGRETURN = 1 << 32, 0x10006
 _SI_TKILL = -6
@@ -69,7 +72,8 @@ class Call:
 
 @dataclass
 class Place:
-    """Where in the process the first step can be made: its entry, the bytes that belong there, its stack's start."""
+    """Where in the process the first step can be made: its entry, the bytes that belong there, and how far the memory
+    that the first thread has its stack in reaches, or may grow."""
 
     entry: int
     code: bytes
@@ -79,44 +83,54 @@ class Place:
 class Remote:
     """Makes calls in the threads of a stopped process."""
 
-    def __init__(self, tracer: Tracer, memory: int, place: Place, harmless: int) -> None:
+    def __init__(self, tracer: Tracer, memory: int) -> None:
         self.tracer = tracer
         self.pid = tracer.pid
         self.memory = memory
-        self.place = place
-        self.harmless = harmless
         self.threads = [self._look(tid) for tid in tracer.stopped]
-        self._mask = (2**64 - 1) & ~(1 << harmless - 1)
-        self._area = 0
+        self.harmless = 0
+        self._mask = 0
+        self.area = 0
+        self.entry = 0
         self._frame = 0
         self._below = b""
 
     # ---- the way in and the way out ----------------------------------------------------------------------------------
 
-    def open(self, leftovers: list[tuple[int, int]]) -> None:
+    def open(self, place: Place, harmless: int, leftovers: list[tuple[int, int]]) -> None:
         """Prepare the way, remove what earlier dumps left, and map the area the tables work in."""
+        self.place, self.harmless = place, harmless
+        self._mask = (2**64 - 1) & ~(1 << harmless - 1)
         first = self.threads[0]
         code, entry = blob()
         stack_pointer = first.registers["rsp"]
         frame = self._frame_of(first, 0)
         self._frame = (stack_pointer - RED_ZONE - len(frame)) & ~63
-        if not self.place.stack[0] <= self._frame < stack_pointer <= self.place.stack[1]:
-            raise Refused("the first thread does not run on its stack.", "Try again when it does.")
-        self._below = os.pread(self.memory, stack_pointer - self._frame, self._frame)
+        self._below = self._read_stack(stack_pointer)
         os.pwrite(self.memory, self._frame_of(first, self._frame), self._frame)
         os.pwrite(self.memory, PATCH, self.place.entry)
         for start, nbytes in leftovers:
             self._call(calls.MUNMAP, start, nbytes)
-        nbytes = PAGE + _AREA * len(self.threads)
-        area = self._call(calls.MMAP, 0, nbytes, 7, 0x22, -1 & 2**64 - 1, 0)
-        os.pwrite(self.memory, struct.pack("<16sQ", AREA_MAGIC, nbytes).ljust(_CODE_AT, b"\0") + code, area)
-        self._area, self._entry = area, area + _CODE_AT + entry
+        area = self._call(calls.MMAP, 0, AREA_BYTES, 7, 0x22, -1 & 2**64 - 1, 0)
+        os.pwrite(self.memory, struct.pack("<16sQ", AREA_MAGIC, AREA_BYTES).ljust(_CODE_AT, b"\0") + code, area)
+        self.area, self.entry = area, area + _CODE_AT + entry
+
+    def _read_stack(self, stack_pointer: int) -> bytes:
+        """Read what stands where the frame will; that lets a stack grow, as a signal would."""
+        start, end = self.place.stack
+        try:
+            found = os.pread(self.memory, stack_pointer - self._frame, self._frame) if start <= self._frame else b""
+        except OSError:
+            found = b""
+        if stack_pointer > end or len(found) < stack_pointer - self._frame:
+            raise Refused("the stack of the first thread has no room for a signal.", "Try again later.")
+        return found
 
     def close(self) -> None:
         """Remove the area and the nine bytes, and leave the first thread as it was found."""
-        if self._area:
-            self._call(calls.MUNMAP, self._area, PAGE + _AREA * len(self.threads))
-            self._area = 0
+        if self.area:
+            self._call(calls.MUNMAP, self.area, AREA_BYTES)
+            self.area = 0
         first = self.threads[0]
         # Out of the call's stop, into one from which the kernel still sees that a call was interrupted.
         calls.ptrace(calls.PTRACE_INTERRUPT, first.tid)
@@ -127,21 +141,36 @@ class Remote:
 
     def ask(self, index: int, questions: list[Call]) -> list[tuple[int, bytes]]:
         """Make calls in one thread; for each its result and its answer. Errors are results here."""
-        thread = self.threads[index]
-        area = self._area + PAGE + _AREA * index
-        os.pwrite(self.memory, self._frame_of(thread, area), area)
-        answers, ops = area + _ANSWERS_AT, []
+        answers, ops = self.area + _ANSWERS_AT, []
         for question in questions:
             filled = [answers if argument is None else argument for argument in question.arguments]
-            ops.append(_OP.pack(question.number | MAY_FAIL, *filled, *[0] * (6 - len(filled)), 0))
+            ops.append(op(question.number, *filled))
             answers += question.answer
-        ops.append(_OP.pack(calls.TGKILL | MAY_FAIL, self.pid, thread.tid, self.harmless, 0, 0, 0, 0))
-        ops.append(_OP.pack(SIGRETURN, area, 0, 0, 0, 0, 0, 0))
-        os.pwrite(self.memory, b"".join(ops), area + _OPS_AT)
-        self._run_table(thread, area)
-        results = os.pread(self.memory, _OP.size * len(questions), area + _OPS_AT)
-        space = os.pread(self.memory, answers - area - _ANSWERS_AT, area + _ANSWERS_AT)
+        self.lead(index, ops)
+        self.await_end(index)
+        results = os.pread(self.memory, _OP.size * len(questions), self.area + _OPS_AT)
+        space = os.pread(self.memory, answers - self.area - _ANSWERS_AT, self.area + _ANSWERS_AT)
         return self._sorted_out(questions, results, space)
+
+    def lead(self, index: int, ops: list[bytes]) -> None:
+        """Point a thread at a table, at whose end it stops, or goes on as it was if nobody watches it."""
+        thread, area = self.threads[index], self.area
+        os.pwrite(self.memory, self._frame_of(thread, area + _FRAME_AT), area + _FRAME_AT)
+        end = [op(calls.TGKILL, self.pid, thread.tid, self.harmless), op(SIGRETURN, area + _FRAME_AT)]
+        os.pwrite(self.memory, b"".join([*ops, *end]), area + _OPS_AT)
+        stack = area + _STACK_END - 8
+        self._lead(thread, rip=self.entry, rdi=area + _OPS_AT, rsi=area, rsp=stack, rbp=0)
+
+    def await_end(self, index: int) -> None:
+        """Let a thread work through the table it was led to; all but the first are then given back what was theirs."""
+        thread = self.threads[index]
+        while True:
+            self.tracer.run_to(thread.tid, calls.PTRACE_CONT, 0, self.harmless)
+            if calls.signal_info(thread.tid) == (self.harmless, _SI_TKILL, self.pid):
+                break
+            self.tracer.owe(self.harmless)
+        if thread is not self.threads[0]:
+            self._give_back(thread)
 
     @staticmethod
     def _sorted_out(questions: list[Call], results: bytes, space: bytes) -> list[tuple[int, bytes]]:
@@ -199,16 +228,10 @@ class Remote:
             raise ImageError(f"system call {number} in process {self.pid} failed: {os.strerror(2**64 - result)}.")
         return result
 
-    def _run_table(self, thread: Stopped, area: int) -> None:
-        stack = area + _STACK_END - 8
-        self._lead(thread, rip=self._entry, rdi=area + _OPS_AT, rsi=self._area, rsp=stack, rbp=0)
-        while True:
-            self.tracer.run_to(thread.tid, calls.PTRACE_CONT, 0, self.harmless)
-            if calls.signal_info(thread.tid) == (self.harmless, _SI_TKILL, self.pid):
-                break
-            self.tracer.owe(self.harmless)
-        if thread is not self.threads[0]:
-            self._give_back(thread)
+
+def op(number: int, *arguments: int) -> bytes:
+    """Encode a line of a table whose failure is an answer."""
+    return _OP.pack(number | MAY_FAIL, *arguments, *[0] * (6 - len(arguments)), 0)
 
 
 def harmless_signal(masks: list[int], caught: int, pending: int) -> int:

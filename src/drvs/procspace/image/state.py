@@ -35,18 +35,16 @@ class Asked:
 
     def __init__(self, remote: Remote) -> None:
         self.remote = remote
-        self.of_threads: list[Answers] = []
         self.brk = 0
         self.securebits = 0
         self.parent_death_signal = 0
         self.timers: list[tuple[int, bytes]] = []
         self.actions: list[tuple[int, bytes]] = []
-        for index in range(len(remote.threads)):
-            more = [] if index else _FIRST_THREAD
-            answers = remote.ask(index, [*_EVERY_THREAD, *more])
-            self.of_threads.append(answers[:2])
-            if not index:
-                self._first(answers[2:])
+        others = [remote.ask(index, _EVERY_THREAD) for index in range(1, len(remote.threads))]
+        # The first one last: it is left at the end of its table, whose way back must stay what it is.
+        first = remote.ask(0, [*_EVERY_THREAD, *_FIRST_THREAD])
+        self.of_threads = [first[: len(_EVERY_THREAD)], *others]
+        self._first(first[len(_EVERY_THREAD) :])
 
     def _first(self, answers: Answers) -> None:
         (self.brk, _), (dumpable, _), (self.securebits, _), (_, death), *rest = answers
