@@ -8,13 +8,13 @@ import pytest
 
 from drvs.bench import copying, fanin, roundtrip, scale, stats, targets
 from drvs.bench.footprint import Figure
-from drvs.bench.local import Run, write
 from drvs.bench.machine import describe
 from drvs.bench.mechanisms.queues import queues
 from drvs.bench.mechanisms.stdlib import OsPipe, stdlib
 from drvs.bench.mechanisms.yardstick import PingPong
 from drvs.bench.pair import BenchFailed, Pair, Worker, end, spawn
 from drvs.bench.placement import Placement, placements
+from drvs.bench.run import Run, write
 from drvs.bench.stats import Series
 
 ROW_KEYS = ["table", "mechanism", "placement", "p50_us", "mean_us", "p99_us", "per_second"]

@@ -43,6 +43,7 @@ MORE = [
     "dump vm",
     "dump proc",
     "bench local",
+    "bench images",
     "completion show",
     "completion install",
 ]

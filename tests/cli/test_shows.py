@@ -80,6 +80,16 @@ def test_a_quick_benchmark_prints_and_writes_its_rows(tmp_path: Path, no_traces:
     assert "commit" in json.loads(path.with_suffix(".meta.json").read_text())
 
 
+@pytest.mark.deadline(150)
+def test_a_quick_benchmark_of_images_writes_rows_of_the_same_kind(tmp_path: Path, no_traces: None) -> None:
+    path = tmp_path / "rows.json"
+    done = nodes.drvs("bench", "images", "--quick", "-t", "heap", "--json", str(path), runtime_dir="/nonexistent")
+    assert done.returncode == 0, done.stderr
+    assert {row["table"] for row in json.loads(path.read_text())} == {"heap"}
+    assert "Against the promises" in done.stdout
+    assert json.loads(path.with_suffix(".meta.json").read_text())["targets"]
+
+
 def test_results_that_cannot_be_written_are_refused_at_once(tmp_path: Path, no_traces: None) -> None:
     done = nodes.drvs("bench", "local", "--json", str(tmp_path / "missing" / "rows.json"), runtime_dir="/nonexistent")
     assert done.returncode == 1

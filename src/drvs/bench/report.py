@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from drvs.bench.footprint import Figure
+from drvs.bench.promise import PUBLISHED_MESSAGES, Target
 from drvs.bench.stats import Row
-from drvs.bench.targets import PUBLISHED_MESSAGES, Target
 from drvs.ui.console import out, unicode_ok
 from drvs.ui.picture import Bar, bars
 from drvs.ui.table import Column, number, plain, show
@@ -18,12 +17,15 @@ _TITLES = {
     "copy": "Copy out of another process",
     "scale": "One server among many endpoints (us)",
     "fanin": "Many callers of one server, as the server sees it (us)",
+    "cycle": "A program put aside and brought back (ms)",
+    "heap": "200 MB of data, out and in",
 }
 _NOTES = {
     "different": "on two cores",
     "same": "on one core",
     "unpinned": "where the scheduler likes",
 }
+TIMES = ("p50_us", "mean_us", "p99_us")
 
 
 def _mechanism(row: Row) -> str:
@@ -32,7 +34,7 @@ def _mechanism(row: Row) -> str:
 
 
 def _timing_cells(row: Row) -> list[str]:
-    return [significant(row[key]) for key in ("p50_us", "mean_us", "p99_us")] + [count(row["per_second"])]
+    return [significant(row[key]) for key in TIMES] + [count(row["per_second"])]
 
 
 def timing_table(table: str, rows: Sequence[Row]) -> None:
@@ -40,6 +42,18 @@ def timing_table(table: str, rows: Sequence[Row]) -> None:
     columns = [Column("mechanism"), Column("placement"), *map(number, ("p50", "mean", "p99", "per second"))]
     ordered = sorted(rows, key=lambda row: (list(_NOTES).index(row["placement"]), row["p50_us"]))
     show(columns, [[_mechanism(row), row["placement"], *_timing_cells(row)] for row in ordered], _TITLES[table])
+
+
+def milliseconds_table(table: str, rows: Sequence[Row]) -> None:
+    """Print the timing rows of a table of longer things, fastest first for each program."""
+    columns = [Column("mechanism"), Column("program"), *map(number, ("p50", "mean", "p99", "per second"))]
+    programs = list(dict.fromkeys(row["placement"] for row in rows))
+    ordered = sorted(rows, key=lambda row: (programs.index(row["placement"]), row["p50_us"]))
+    cells = [
+        [_mechanism(row), row["placement"], *(significant(row[key] / 1000) for key in TIMES), count(row["per_second"])]
+        for row in ordered
+    ]
+    show(columns, cells, _TITLES[table])
 
 
 def published_table(rows: Sequence[Row]) -> None:
@@ -77,13 +91,19 @@ def copy_table(rows: Sequence[Row]) -> None:
         ]
         for row in ordered
     ]
-    show(columns, cells, _TITLES["copy"])
+    show(columns, cells, _TITLES[rows[0]["table"]])
 
 
-def memory_table(figures: Sequence[Figure]) -> None:
+def memory_table(rows: Sequence[Row]) -> None:
     """Print what things cost."""
-    rows = [[figure.name, f"{significant(figure.value)} {figure.unit}"] for figure in figures]
-    show([Column("cost", fold=True), number("measured")], rows, "Memory and idle cost")
+    cells = [[_cost(row), f"{significant(row['value'])} {row['unit']}"] for row in rows]
+    show([Column("cost", fold=True), number("measured")], cells, "Memory and idle cost")
+
+
+def _cost(row: Row) -> str:
+    """What a cost is of: of `drvs (a waiting process)`, the words in brackets."""
+    name = row["mechanism"].removeprefix("drvs (").removesuffix(")")
+    return plain(f"{name}, {row['placement']}" if row["placement"] else name)
 
 
 def plot(rows: Sequence[Row]) -> None:
@@ -109,15 +129,11 @@ def targets_table(targets: Sequence[Target]) -> None:
     show([Column("figure", fold=True), number("measured"), number("wanted"), Column("")], rows, "Against the promises")
 
 
-def show_table(table: str, rows: Sequence[Row]) -> None:
-    """Print one table of rows, with its plot where it has one."""
-    if table == "copy":
-        copy_table(rows)
-    elif table in _TITLES:
-        timing_table(table, rows)
-    if table == "roundtrip":
-        published_table(rows)
-        plot(rows)
+def roundtrip_tables(rows: Sequence[Row]) -> None:
+    """Print the round trips, beside what was published, with their plot."""
+    timing_table("roundtrip", rows)
+    published_table(rows)
+    plot(rows)
 
 
 def skipped_lines(skipped: dict[str, str]) -> list[str]:

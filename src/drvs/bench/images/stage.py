@@ -1,0 +1,35 @@
+"""Where images are made: a directory on tmpfs, and this process as the parent of whatever loses its own."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+_TMPFS = "/dev/shm"
+_folder: Path | None = None
+
+
+@contextmanager
+def stage() -> Iterator[None]:
+    """Make the directory; it is gone when the block ends."""
+    global _folder
+    prctl = ctypes.CDLL(None).prctl
+    _folder = Path(tempfile.mkdtemp(prefix="drvs-bench-", dir=_TMPFS))
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what a command restores and leaves behind is ours to wait for
+    try:
+        yield
+    finally:
+        prctl(_PR_SET_CHILD_SUBREAPER, 0)
+        shutil.rmtree(_folder, ignore_errors=True)
+        _folder = None
+
+
+def folder() -> Path:
+    """Return the directory."""
+    assert _folder is not None, "outside of stage()"
+    return _folder
