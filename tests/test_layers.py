@@ -16,7 +16,7 @@ LAYERS = [
     {"base"},
     {"core"},
     {"daemon"},
-    {"api", "__init__"},
+    {"api", "hooks", "__init__"},
     {"compat", "procview", "procspace", "aio"},
     {"cli", "ui", "demo", "bench"},
 ]

@@ -4,6 +4,6 @@
 #define PY_SSIZE_T_CLEAN
 #include "binding.h"
 
-extern PyMethodDef image_functions[];
+extern PyMethodDef image_functions[], mailbox_functions[];
 
 #endif

@@ -56,7 +56,8 @@ static bool add_functions(PyObject *module) {
 #ifdef HAVE_BENCH
     if (PyModule_AddFunctions(module, bench_functions) < 0) return false;
 #endif
-    return PyModule_AddFunctions(module, functions) == 0 && PyModule_AddFunctions(module, image_functions) == 0;
+    return PyModule_AddFunctions(module, functions) == 0 && PyModule_AddFunctions(module, image_functions) == 0
+        && PyModule_AddFunctions(module, mailbox_functions) == 0;
 }
 
 static struct PyModuleDef definition = {

@@ -40,7 +40,7 @@ def attach(vm: VM, reply: Reply, name: str, spin_us: int) -> Endpoint:
     region = _region(reply)
     ptracer.allow(reply["noded"])
     handle = Endpoint(region, reply["slot"], reply["incarnation"], reply["endpoint"], spin_us)
-    handle.vm, handle.name, handle._blocks = vm, name, set()
+    handle.vm, handle.name, handle._blocks, handle._life = vm, name, set(), Endpoint.life
     return handle
 
 
@@ -66,13 +66,15 @@ def _region(reply: Reply) -> core.Region:
         reply.close()
 
 
-def _start_over_in_child() -> None:
+def start_over() -> None:
+    """Forget all bindings: in a forked child, or a restored process, which has none."""
     global _lock
     _lock = threading.Lock()
     _mapped.clear()
+    Endpoint.life = object()
 
 
-os.register_at_fork(after_in_child=_start_over_in_child)
+os.register_at_fork(after_in_child=start_over)
 
 
 # ---- endpoints of threads

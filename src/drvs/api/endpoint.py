@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from numbers import Integral
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from drvs import core
 from drvs.api.block import Block, shared_memory
@@ -44,6 +44,8 @@ class Endpoint(core.Endpoint):
     _blocks: set[Block]
     _refusal: str | None = None
     _unbound: bool = False
+    life: ClassVar[object] = object()
+    _life: object
 
     @property
     def id(self) -> EndpointId:
@@ -52,8 +54,9 @@ class Endpoint(core.Endpoint):
 
     @property
     def bound(self) -> bool:
-        """Tell whether this handle still belongs to this process: not unbound by it, and not inherited by a fork."""
-        return not (self._unbound or self.closed) and self.pid == os.getpid()
+        """Tell whether this handle still belongs to this process: not unbound by it, not inherited by a fork, and not
+        from before it was restored from an image."""
+        return not (self._unbound or self.closed) and self._life is Endpoint.life and self.pid == os.getpid()
 
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name else ""

@@ -785,3 +785,45 @@ def image_copy(pid: int, mem_fd: int, out_fd: int, runs: bytes, /) -> tuple[int,
 def image_blob() -> tuple[bytes, int, int] | None:
     """Return the code that works through a table of system calls, where it is entered, and where as a program of its
     own; None on other machines."""
+
+def mailbox_start(signal: int, function: Callable[[], object], /) -> None:
+    """Start the mailbox's thread, if it does not run. A request has `function` called in the main thread."""
+
+def mailbox_stop() -> None:
+    """End the thread."""
+
+def mailbox_reset() -> None:
+    """Forget what was under way: in a forked child."""
+
+def mailbox_pend() -> bool:
+    """Have the function called by the main thread soon; False if too much waits for that."""
+
+def mailbox_take() -> bool:
+    """Take the request that waits; False if there is none, or its dumper gave up."""
+
+def mailbox_claim() -> bool:
+    """Begin a round without a request; False if one is under way."""
+
+def mailbox_fail(problem: bytes, /) -> None:
+    """End the round with the reason why there can be no dump."""
+
+def mailbox_wait(dumper: int = ..., /) -> tuple[int, int, int, int, bytes]:
+    """Say that all is ready, and wait for (verdict, bytes_written, rank, size, payload) with the GIL kept.
+
+    Ends by itself if the dumper (that of the request, or a pid) dies.
+    """
+
+def mailbox_problem() -> bytes:
+    """Return what the dumper says went wrong."""
+
+def mailbox_end() -> None:
+    """End the round."""
+
+def mailbox_at_ready(waits: bool, /) -> int:
+    """Say whether the program waits to be dumped; returns how many rounds are over."""
+
+def mailbox_rounds_after(rounds: int, /) -> int:
+    """Sleep until another round is over, or a signal handler has run; returns how many are."""
+
+def mailbox_place() -> tuple[int, int]:
+    """Return the mailbox's address, and the offset of the place for a signal's information in it."""

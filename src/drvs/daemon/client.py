@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,9 @@ from drvs.daemon import packets
 from drvs.daemon.protocol import IDEMPOTENT, VERSION
 
 _YEAR_MS = 366 * 86_400_000  # a socket's timeout has to fit into a time_t
+
+
+_clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
 
 
 class _Unsent(Exception):
@@ -97,6 +101,7 @@ class Client:
         self._idle: list[socket.socket] = []
         self._who = _who_am_i()
         self._known = False  # noded answered before: its absence may be a restart
+        _clients.add(self)
 
     def __repr__(self) -> str:
         return f"Client({self.runtime_dir!r})"
@@ -218,6 +223,16 @@ class Client:
     def _gone(self, op: str, reason: str) -> DaemonGone:
         detail = f"no noded answers in {self.runtime_dir} ({reason})"
         return DaemonGone(Code.DRVSINIT, op, detail=detail)
+
+
+def hang_up() -> None:
+    """Close the idle connections of all clients, but of those that somebody (this very thread, maybe) is using."""
+    for client in list(_clients):
+        if client._lock.acquire(blocking=False):
+            idle, client._idle = client._idle, []
+            client._lock.release()
+            for sock in idle:
+                sock.close()
 
 
 def _send(sock: socket.socket, request: bytes) -> None:

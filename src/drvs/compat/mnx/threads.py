@@ -32,12 +32,13 @@ class _Threads(threading.local):
 _process = _Process()
 
 
-def _start_over_in_child() -> None:
+def start_over() -> None:
+    """Forget all bindings: in a forked child, or a restored process, which has none."""
     global _process
     _process = _Process()
 
 
-os.register_at_fork(after_in_child=_start_over_in_child)
+os.register_at_fork(after_in_child=start_over)
 
 
 def this_node() -> Node:

@@ -4,13 +4,15 @@
     restore(fd)         a child of the caller becomes the program again
     read_meta(fd)       what an image says about itself
     verify(fd)          every checksum of it
+    ready()             in a program: here its copies start
 
 `docs/explanation/how-an-image-is-made.md` tells the whole story. x86-64 Linux only.
 """
 
 from drvs.procspace.image.dump import Dumped, dump
 from drvs.procspace.image.errors import BadImage, ImageError, Mismatch, Refused
+from drvs.procspace.image.ready import ready
 from drvs.procspace.image.restore import restore
 from drvs.procspace.image.verify import read_meta, verify
 
-__all__ = ["BadImage", "Dumped", "ImageError", "Mismatch", "Refused", "dump", "read_meta", "restore", "verify"]
+__all__ = ["BadImage", "Dumped", "ImageError", "Mismatch", "Refused", "dump", "read_meta", "ready", "restore", "verify"]

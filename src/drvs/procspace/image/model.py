@@ -216,3 +216,7 @@ class Meta(Record):
     regions: Annotated[list[Region], Limit(min_length=1, max_length=1_000_000)]
     threads: Annotated[list[Thread], Limit(min_length=1, max_length=65536)]
     open_files: Annotated[list[AnyOpen], Limit(max_length=2**20)]
+    mailbox: Word = 0
+    """Address of the process's mailbox, 0 if it has none."""
+    hooked: bool = False
+    """Have its hooks run, and does it wait for a verdict?"""
