@@ -44,8 +44,8 @@ class Endpoint(core.Endpoint):
     _blocks: set[Block]
     _refusal: str | None = None
     _unbound: bool = False
-    life: ClassVar[object] = object()
-    _life: object
+    life: ClassVar[object] = object()  # another one after a fork or a restore
+    _life: object = life
 
     @property
     def id(self) -> EndpointId:
