@@ -14,6 +14,7 @@ VARIABLES = [
     ["`DRVS_DISABLE`", "`feature,…`: do without kernel features (see below), for tests and trouble"],
     ["`DRVS_TRACEBACK`", "when set, `drvs` shows where an error came from"],
     ["`DRVS_STORE`", "`systemd` in the unit: the descriptors are kept by systemd's store instead of the keeper"],
+    ["`DRVS_IMAGE_READY`", "when set, `image.ready()` waits until an image of the program has been made"],
 ]
 
 BUILD = [

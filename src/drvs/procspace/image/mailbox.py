@@ -16,7 +16,7 @@ import msgspec
 
 from drvs.core._core import image_syscall
 from drvs.procspace.image import model, procfile
-from drvs.procspace.image.area import Area, Op
+from drvs.procspace.image.area import STORE, STORE_RANK, STORE_SIZE, Area, Op
 from drvs.procspace.image.errors import Refused
 from drvs.procspace.image.machine import HIGHEST
 
@@ -32,8 +32,6 @@ _INFO_AT = _LAYOUT.size + 8
 _PROBLEM_MAX = 256
 _RT_SIGTIMEDWAIT, _RT_TGSIGQUEUEINFO = 128, 297
 _SI_QUEUE = -1
-_STORE, _STORE_RANK, _STORE_SIZE = 0x10008, 0x10009, 0x1000A
-"""Lines of a table: csrc/image/blob.h."""
 _LOOK_S = 0.25
 _FIRST_PAUSE_S, _PAUSE_S = 50e-6, 1e-3
 
@@ -253,12 +251,12 @@ def restored_ops(meta: model.Meta, area: Area, rank: int | None, size: int, told
     if not (meta.mailbox and meta.hooked):
         return []
     box = meta.mailbox
-    which: list[Op] = [(_STORE, box + _RANK_AT, rank or 0), (_STORE, box + _SIZE_AT, size)]
+    which: list[Op] = [(STORE, box + _RANK_AT, rank or 0), (STORE, box + _SIZE_AT, size)]
     if rank is None:
-        which = [(_STORE_RANK, box + _RANK_AT), (_STORE_SIZE, box + _SIZE_AT)]
+        which = [(STORE_RANK, box + _RANK_AT), (STORE_SIZE, box + _SIZE_AT)]
     return [
         *which,
-        (_STORE, box + _PAYLOAD_AT, area.put(told) if told else 0),
-        (_STORE, box + _PAYLOAD_BYTES_AT, len(told)),
-        (_STORE, box + _VERDICT_AT, RESTORED),
+        (STORE, box + _PAYLOAD_AT, area.put(told) if told else 0),
+        (STORE, box + _PAYLOAD_BYTES_AT, len(told)),
+        (STORE, box + _VERDICT_AT, RESTORED),
     ]
