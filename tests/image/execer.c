@@ -1,6 +1,8 @@
 /* A program of several threads, one of which executes the program again after some milliseconds, for ever. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@ static void *exec_again(void *unused) {
 int main(int count, char **words) {
     pthread_t thread;
     (void)words;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is killed leaves nothing that runs for ever */
     if (count == 1) {
         puts("ready");
         fflush(stdout);
