@@ -7,8 +7,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from support.children import PATIENCE_S, LineReader
+
+if TYPE_CHECKING:
+    from drvs.procspace.image import Template
 
 
 class Program:
@@ -120,3 +124,50 @@ def dumped(pid: int, path: Path, **options: bool) -> Path:
     finally:
         os.close(fd)
     return path
+
+
+class Copy:
+    """A copy that a template of ours has made, with streams of its own."""
+
+    def __init__(self, template: Template, rank: int = 0, size: int = 1, **options: int) -> None:
+        stdin, self._tell = os.pipe()
+        self._told, stdout = os.pipe()
+        self._lines = LineReader(self._told)
+        try:
+            self.pid = template.copy(rank, size, streams=(stdin, stdout, 2), **options)
+        finally:
+            os.close(stdin)
+            os.close(stdout)
+
+    def line(self) -> str:
+        """Wait for its next line."""
+        found = self._lines.next_line(PATIENCE_S)
+        if found is None:
+            raise AssertionError(f"copy {self.pid} is silent")
+        return found
+
+    def ask(self, text: str = "") -> str:
+        """Tell it a line and return its answer."""
+        os.write(self._tell, text.encode() + b"\n")
+        return self.line()
+
+    def finish(self) -> int:
+        """Let it find the end of its input, and return its exit status."""
+        os.close(self._tell)
+        self._tell = -1
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def end(self) -> None:
+        """Kill it."""
+        if self._tell >= 0:
+            os.close(self._tell)
+            self._tell = -1
+            os.kill(self.pid, 9)
+            os.waitpid(self.pid, 0)
+        os.close(self._told)
+
+    def __enter__(self) -> Copy:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.end()

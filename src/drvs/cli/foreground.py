@@ -26,17 +26,33 @@ def signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def follow_all(pids: list[int]) -> list[int]:
+    """Wait for children, all that this process has, passing signals on to all that still run.
+
+    Returns:
+        For each, its exit status, or 128 + N if signal N ended it.
+    """
+    codes: dict[int, int] = {}
+    while True:
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            codes[ended[0]] = _code(ended[1])
+            if len(codes) == len(pids):
+                return [codes[pid] for pid in pids]
+        info = signal.sigwaitinfo(_PASSED | {signal.SIGCHLD})
+        if info.si_signo != signal.SIGCHLD and info.si_code != _SI_KERNEL:
+            for pid in set(pids) - codes.keys():
+                os.kill(pid, info.si_signo)
+
+
+def _code(status: int) -> int:
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else exits.SIGNALLED - code
+
+
 def follow(pid: int) -> int:
     """Wait for a child, passing signals on (those of the terminal reach it by themselves).
 
     Returns:
         Its exit status, or 128 + N if signal N ended it.
     """
-    while True:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else exits.SIGNALLED - code
-        info = signal.sigwaitinfo(_PASSED | {signal.SIGCHLD})
-        if info.si_signo != signal.SIGCHLD and info.si_code != _SI_KERNEL:
-            os.kill(pid, info.si_signo)
+    return follow_all([pid])[0]

@@ -7,9 +7,10 @@ import typer
 from drvs.cli.image.dump import dump
 from drvs.cli.image.restore import restore
 from drvs.cli.image.show import show
+from drvs.cli.image.start import start
 from drvs.cli.image.verify import verify
 
 group = typer.Typer(help="Put a running program aside, and bring it back.", no_args_is_help=True, rich_markup_mode=None)
 
-for _command in (dump, restore, show, verify):
+for _command in (dump, restore, start, show, verify):
     group.command()(_command)

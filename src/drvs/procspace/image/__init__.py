@@ -2,6 +2,7 @@
 
     dump(pid, fd)       the process goes on (or ends, with stop=True, once its image is complete)
     restore(fd)         a child of the caller becomes the program again
+    start(fd, n)        copies of it, each told its rank; Template(fd) makes them one by one
     read_meta(fd)       what an image says about itself
     verify(fd)          every checksum of it
     ready()             in a program: here its copies start
@@ -13,6 +14,20 @@ from drvs.procspace.image.dump import Dumped, dump
 from drvs.procspace.image.errors import BadImage, ImageError, Mismatch, Refused
 from drvs.procspace.image.ready import ready
 from drvs.procspace.image.restore import restore
+from drvs.procspace.image.template import Template, start
 from drvs.procspace.image.verify import read_meta, verify
 
-__all__ = ["BadImage", "Dumped", "ImageError", "Mismatch", "Refused", "dump", "read_meta", "ready", "restore", "verify"]
+__all__ = [
+    "BadImage",
+    "Dumped",
+    "ImageError",
+    "Mismatch",
+    "Refused",
+    "Template",
+    "dump",
+    "read_meta",
+    "ready",
+    "restore",
+    "start",
+    "verify",
+]

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from drvs.procspace.image import birth, checks, machine, model, plan
+from drvs.procspace.image import birth, checks, machine, mailbox, model, plan
 from drvs.procspace.image.errors import ImageError
 from drvs.procspace.image.format import Reader
 from drvs.procspace.image.parcel import Parcel, first_free
@@ -40,7 +40,11 @@ def restore(fd: int, *, keep_pid: bool = False, detach: bool = False) -> int:
         ImageError: a step failed; no process is left.
     """
     reader, meta = begin(fd)
-    wishes = plan.Wishes(pid=meta.pid if keep_pid else 0, detach=detach)
+    told = mailbox.payload(None, None, keep_pid)
+    wishes = plan.Wishes(
+        pid=meta.pid if keep_pid else 0, detach=detach,
+        before=lambda area: mailbox.restored_ops(meta, area, 0, 1, told),
+    )  # fmt: skip
     with named_failures(), ExitStack() as stack:
         parcel, numbers = mapped(stack, meta, fd)
         reopener = stack.enter_context(Reopener(meta))
@@ -49,7 +53,9 @@ def restore(fd: int, *, keep_pid: bool = False, detach: bool = False) -> int:
         reopener.finish()
         numbers.opened = {index: parcel.add(made, own=False) for index, made in reopener.made.items()}
         numbers.count = len(parcel)
-        return deliver(plan.restored(meta, numbers, wishes), parcel, wishes.pid)
+        newborn = delivered(plan.restored(meta, numbers, wishes), parcel, wishes.pid)
+        newborn.control.close()
+        return newborn.pid
 
 
 def begin(fd: int) -> tuple[Reader, model.Meta]:
@@ -100,8 +106,14 @@ def _open_files(stack: ExitStack, meta: model.Meta) -> dict[int, int]:
     return files
 
 
-def deliver(content: bytes, parcel: Parcel, pid: int = 0) -> int:
-    """Start the process, send it its descriptors, and wait until it is ready."""
+def delivered(content: bytes, parcel: Parcel, pid: int = 0) -> birth.Newborn:
+    """Start a process, send it its descriptors, and wait until it says that it is ready.
+
+    Args:
+        content: of its area.
+        parcel: the descriptors.
+        pid: the pid that it is to take, 0 for any.
+    """
     newborn = birth.Newborn(content)
     try:
         _send(newborn, parcel)
@@ -111,12 +123,13 @@ def deliver(content: bytes, parcel: Parcel, pid: int = 0) -> int:
         if pid:
             birth.kill(pid)
         raise
-    newborn.control.close()
     if said is None or said.what:
+        newborn.control.close()
         raise birth.failure(said, birth.reap(newborn.pid), pid)
     if pid:
-        birth.reap(newborn.pid)
-    return said.pid
+        birth.reap(newborn.pid)  # the one who made it, as a sibling
+        newborn.pid = pid
+    return newborn
 
 
 def _send(newborn: birth.Newborn, parcel: Parcel) -> None:
