@@ -84,5 +84,8 @@ def show(error: Exception, function: object) -> None:
     """Tell about an exception that nobody can catch."""
     import traceback
 
-    print(f"Exception ignored in the hook {function!r}:", file=sys.stderr)
-    traceback.print_exception(error)
+    try:
+        print(f"Exception ignored in the hook {function!r}:", file=sys.stderr)
+        traceback.print_exception(error)
+    except Exception:
+        pass  # stderr is closed, or nobody reads it

@@ -160,6 +160,20 @@ def prepare(pid: int, address: int, timeout_s: float) -> int:
     return ticket
 
 
+def await_ready(pid: int, address: int, timeout_s: float) -> None:
+    """Wait until a process that dumps itself waits in its mailbox.
+
+    Raises:
+        Refused: it does not.
+    """
+    deadline = time.monotonic() + timeout_s
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        while read(memory.fileno(), address).state != READY:
+            if time.monotonic() > deadline:
+                raise Refused(f"process {pid} does not wait to be dumped.")
+            time.sleep(_PAUSE_S)
+
+
 def check_ready(memory: int, address: int, ticket: int) -> None:
     """Check, when the process stands still, that it still waits for us.
 
