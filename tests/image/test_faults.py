@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pytest
 from drvs.procspace import image
 from drvs.procspace.image import calls, remote
 from support import images, procfs
+from support.children import PATIENCE_S
 
 STEPS = ("ptrace", "set_signal_mask")
 
 
-def dump_and_die(pid: int, path: Path, step: int) -> int:
+def dump_and_die(pid: int, path: Path, step: int, **options: bool) -> int:
     """Dump in a forked child that kills itself before its step-th touch of the process. Returns its wait status."""
     child = os.fork()
     if child:
@@ -47,7 +49,7 @@ def dump_and_die(pid: int, path: Path, step: int) -> int:
                 return getattr(os, name)
 
         remote._core, remote.os = Core, Os()
-        images.dumped(pid, path)
+        images.dumped(pid, path, **options)
         os._exit(0)
     except BaseException:
         os._exit(1)
@@ -70,6 +72,71 @@ def test_a_dumper_killed_at_any_step_leaves_the_process_running(counter: images.
     assert sum(sizes) <= 8 * (4096 + 4 * 0x9000)
     with images.Restored(tmp_path / "image") as restored:
         assert restored.ask() == str(asked)
+
+
+def test_a_dumper_killed_around_a_snapshot_leaves_neither_harm_nor_a_duplicate(
+    counter: images.Program, tmp_path: Path
+) -> None:
+    step, asked = 0, 0
+    while True:
+        status = dump_and_die(counter.pid, tmp_path / "image", step, snapshot=True)
+        asked += 1
+        assert counter.ask() == str(asked), f"after a kill at step {step}"
+        await_alone(counter.pid)
+        if not os.WIFSIGNALED(status):
+            break
+        step += 1
+    assert status == 0, "the last dump, without a kill, failed"
+    assert step > 70
+    with images.Restored(tmp_path / "image") as restored:
+        assert restored.ask() == str(asked)
+
+
+@pytest.mark.parametrize("kills", [40, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_a_dumper_killed_at_any_instant_leaves_the_process_running(
+    counter: images.Program, tmp_path: Path, snapshot: bool, kills: int
+) -> None:
+    chosen, asked = random.Random(kills), 0
+    for turn in range(kills):
+        dumper = os.fork()
+        if not dumper:
+            while True:
+                images.dumped(counter.pid, tmp_path / "image", snapshot=snapshot)
+        instant = time.monotonic() + chosen.uniform(0, 0.012)
+        while time.monotonic() < instant:
+            os.sched_yield()
+        os.kill(dumper, signal.SIGKILL)
+        _, status = os.waitpid(dumper, 0)
+        assert os.WIFSIGNALED(status), "the dumper failed before it was killed"
+        asked += 1
+        assert counter.ask() == str(asked), f"after kill {turn} of seed {kills}"
+    await_alone(counter.pid)
+    with images.Restored(images.dumped(counter.pid, tmp_path / "image", snapshot=snapshot)) as restored:
+        assert restored.ask() == str(asked + 1)
+
+
+def await_alone(pid: int) -> None:
+    """Wait until no other process runs the program of this one, and it has no child."""
+    deadline = time.monotonic() + PATIENCE_S
+    while found := duplicates(pid):
+        assert time.monotonic() < deadline, f"{found} are left"
+        os.sched_yield()
+    assert not Path(f"/proc/{pid}/task/{pid}/children").read_text()
+
+
+def duplicates(pid: int) -> list[int]:
+    """Return the other processes with the memory layout of this one."""
+    auxv = Path(f"/proc/{pid}/auxv").read_bytes()
+    return [other for other in map(int, filter(str.isdigit, os.listdir("/proc"))) if other != pid and like(other, auxv)]
+
+
+def like(pid: int, auxv: bytes) -> bool:
+    """Has the process this auxiliary vector, with its random addresses?"""
+    try:
+        return Path(f"/proc/{pid}/auxv").read_bytes() == auxv
+    except OSError:
+        return False
 
 
 def test_a_dumper_killed_at_random_leaves_python_running(tmp_path: Path, nothing_left: None) -> None:

@@ -23,6 +23,48 @@ def test_original_and_restored_program_go_on(counter: images.Program, tmp_path: 
         assert counter.ask() == "3"
 
 
+def test_a_snapshot_is_as_good_as_a_dump_and_leaves_nothing(counter: images.Program, tmp_path: Path) -> None:
+    maps = Path(f"/proc/{counter.pid}/maps")
+    before = maps.read_text()
+    file = images.dumped(counter.pid, tmp_path / "image", snapshot=True)
+    assert maps.read_text() == before
+    assert not Path(f"/proc/{counter.pid}/task/{counter.pid}/children").read_text()
+    assert counter.ask() == "1"
+    with images.Restored(file) as restored:
+        assert restored.ask() == "1"
+        again = images.dumped(restored.real_pid, tmp_path / "again", snapshot=True)
+        assert restored.ask() == "2"
+    with images.Restored(again) as restored:
+        assert restored.ask() == "2"
+
+
+def test_a_snapshot_holds_what_waits_in_descriptors_at_that_moment(tmp_path: Path, nothing_left: None) -> None:
+    source = "import os, sys\nr, w = os.pipe(); os.write(w, b'waits'); print('ready', flush=True)\n"
+    source += "for line in sys.stdin: print(os.read(r, 10).decode(), flush=True); os.write(w, b'later')"
+    with images.python(source) as program:
+        assert program.line() == "ready"
+        file = images.dumped(program.pid, tmp_path / "image", snapshot=True)
+        assert program.ask() == "waits"
+        with images.Restored(file) as restored:
+            assert restored.ask() == "waits"
+            assert restored.ask() == program.ask() == "later"
+
+
+def test_memory_that_forks_do_not_copy_is_refused_to_snapshots(tmp_path: Path, nothing_left: None) -> None:
+    source = (
+        "import mmap, sys\nm = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE); m.madvise(mmap.MADV_DONTFORK); m[:2] = b'ok'\n"
+    )
+    source += "print('ready', flush=True)\nfor line in sys.stdin: print(m[:2].decode(), flush=True)"
+    with images.python(source) as program:
+        assert program.line() == "ready"
+        with pytest.raises(image.Refused, match="MADV_DONTFORK"):
+            images.dumped(program.pid, tmp_path / "image", snapshot=True)
+        file = images.dumped(program.pid, tmp_path / "image")
+        assert program.ask() == "ok"
+    with images.Restored(file) as restored:
+        assert restored.ask() == "ok"
+
+
 def test_the_exit_status_comes_through(counter: images.Program, tmp_path: Path) -> None:
     with images.Restored(images.dumped(counter.pid, tmp_path / "image")) as restored:
         restored.process.stdin.close()

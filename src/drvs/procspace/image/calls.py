@@ -12,6 +12,7 @@ PRCTL, ARCH_PRCTL, SET_TID_ADDRESS, SET_ROBUST_LIST, RSEQ = 157, 158, 218, 273, 
 MADVISE, MLOCK, CLOSE_RANGE, PRLIMIT, WRITE, RT_SIGQUEUEINFO, PERSONALITY = 28, 149, 436, 302, 1, 129, 135
 SETGROUPS, SETRESGID, SETRESUID, CAPSET, SETSID, CHDIR, UMASK = 116, 119, 117, 126, 112, 80, 95
 DUP3, EPOLL_CTL, RT_SIGPROCMASK = 292, 233, 14
+WAIT4, EXIT, EXIT_GROUP = 61, 60, 231
 _PTRACE, _PIDFD_GETFD, _KCMP, _GET_ROBUST_LIST, _TEE = 101, 438, 312, 274, 276
 _TIMERFD_CREATE, _TIMERFD_SETTIME, _SIGNALFD4 = 283, 286, 289
 
@@ -27,6 +28,7 @@ NAMES = {
 
 PTRACE_CONT, PTRACE_DETACH, PTRACE_SYSCALL = 7, 17, 24
 PTRACE_GETSIGINFO, PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_PEEKSIGINFO = 0x4202, 0x4206, 0x4207, 0x4209
+PTRACE_SETOPTIONS, PTRACE_GETEVENTMSG = 0x4200, 0x4201
 PTRACE_GETSIGMASK, PTRACE_SETSIGMASK, PTRACE_GET_RSEQ_CONFIGURATION = 0x420A, 0x420B, 0x420F
 
 
@@ -53,6 +55,13 @@ def signal_info(tid: int) -> tuple[int, int, int]:
     ptrace(PTRACE_GETSIGINFO, tid, 0, info)
     number, _errno, code, _pad, pid = struct.unpack_from("<5i", info)
     return number, code, pid
+
+
+def event_message(tid: int) -> int:
+    """Return what the event is about that a thread stopped for: of a clone, the new pid."""
+    word = bytearray(8)
+    ptrace(PTRACE_GETEVENTMSG, tid, 0, word)
+    return int.from_bytes(word, "little")
 
 
 def queued_signals(tid: int, shared: bool) -> list[bytes]:

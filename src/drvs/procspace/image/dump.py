@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
-import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from drvs.core import _core
-from drvs.procspace.image import contents, machine, maps, model, procfile, refusals, registers, state
+from drvs.procspace.image import machine, maps, model, procfile, refusals, state
 from drvs.procspace.image.errors import Refused
-from drvs.procspace.image.format import RECORD_BYTES, Kind, Writer
+from drvs.procspace.image.format import Kind, Writer
+from drvs.procspace.image.recorder import Layout, Progress, describe, write_contents, write_pages
+from drvs.procspace.image.snapshot import Snapshot
 from drvs.procspace.image.standing import Standing
 from drvs.procspace.image.tracer import Gone, Tracer
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes of memory looked at so far, and all."""
-
-Run = tuple[int, int, int]
-"""Address and bytes of neighbouring pages, and how they are copied."""
-_RUN = struct.Struct("<QQQ")
-_SKIP_ZERO, _LENIENT = 1, 2
-_STRIDE = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -37,6 +30,19 @@ class Dumped:
     paused_s: float
 
 
+@dataclass(frozen=True)
+class Options:
+    """How to dump: see `dump`."""
+
+    stop: bool = False
+    everything: bool = False
+    close_fds: bool = False
+    no_descriptors: bool = False
+    snapshot: bool = False
+    exempt: Collection[int] = ()
+    progress: Progress | None = None
+
+
 def dump(
     pid: int,
     fd: int,
@@ -44,6 +50,9 @@ def dump(
     stop: bool = False,
     everything: bool = False,
     close_fds: bool = False,
+    no_descriptors: bool = False,
+    snapshot: bool = False,
+    exempt: Collection[int] = (),
     progress: Progress | None = None,
 ) -> Dumped:
     """Write the image of a running process to a descriptor.
@@ -57,140 +66,144 @@ def dump(
         stop: end the process once the image is complete and synced.
         everything: put pages of files in too, so that no file is needed (or checked) at the restore.
         close_fds: put dead placeholders where descriptors cannot be kept, instead of refusing.
+        no_descriptors: keep none at all, the standard streams included.
+        snapshot: let the process go on as soon as a duplicate of it has been forked, and read from that.
+        exempt: children of the process that do not matter.
         progress: told how far it is.
 
     Raises:
         Refused: the process has, or is, what an image cannot keep; or ptrace is not permitted.
         OSError: the image could not be written.
     """
+    if stop and snapshot:
+        raise ValueError("a process that is to end needs no snapshot")
+    options = Options(stop, everything, close_fds, no_descriptors, snapshot, exempt, progress)
     machine.blob()
-    refusals.check(pid)
+    refusals.check(pid, exempt)
     try:
-        with Tracer(pid) as tracer:
-            return _Dump(tracer, fd, everything, close_fds, progress).run(stop)
+        return (_from_snapshot if snapshot else _standing_still)(pid, Writer(fd), options)
     except (Gone, ProcessLookupError):
         raise Refused(f"process {pid} ended while it was being dumped.") from None
 
 
-class _Dump:
-    def __init__(self, tracer: Tracer, fd: int, everything: bool, close_fds: bool, progress: Progress | None) -> None:
-        self.tracer, self.pid = tracer, tracer.pid
-        self.writer = Writer(fd)
-        self.everything, self.close_fds = everything, close_fds
-        self.progress = progress
-        self.started = time.monotonic()
-
-    def run(self, stop: bool) -> Dumped:
-        refusals.check_stopped(self.pid)
-        state.refuse_timers(self.pid)
-        with procfile.opened(f"/proc/{self.pid}/mem", os.O_RDWR) as self.memory, procfile.pidfd(self.pid) as self.pidfd:
-            self.standing = Standing(self.tracer, self.memory, self.pidfd)
-            self.standing.look_at_descriptors(self.close_fds)
-            regions = self._regions()  # refuses what cannot be kept, before the process is led anywhere
-            asked = self.standing.ask(self.vmas)
-            if self.standing.removed:
-                regions = self._regions()
-            meta = self._meta(asked, regions)
-            self.writer.header()
-            self.writer.meta(meta)
-            self._contents()
-            page_bytes = self._pages(regions)
-            self.writer.record(Kind.END, page_bytes)
-            paused = time.monotonic() - self.started
-            if stop:
-                self._end()
-        count = len(meta.threads)
-        return Dumped(self.pid, count, page_bytes, self.writer.nbytes, paused)
-
-    def _regions(self) -> list[model.Region]:
-        memfds = {opened.inode for opened in self.standing.open_files if isinstance(opened, model.MemFd)}
-        self.vmas = maps.read(self.pid)
-        self.describer = maps.Describer(self.pid, memfds, self.everything)
-        return self.describer.regions(self.vmas)
-
-    def _meta(self, asked: state.Asked, regions: list[model.Region]) -> model.Meta:
-        status = procfile.status(self.pid)
-        with procfile.opened(f"/proc/{self.pid}/pagemap", os.O_RDONLY) as pagemap:
-            self.runs = {region.start: self._own_pages(pagemap, region) for region in regions}
-        return model.Meta(
-            machine=self._machine(asked), pid=self.pid, taken_at=time.time(),
-            exe=procfile.link(self.pid, "exe"), command=state.command(self.pid), cwd=state.working_directory(self.pid),
-            umask=int(status["Umask"], 8), personality=int(procfile.text(self.pid, "personality"), 16),
-            parent_death_signal=asked.parent_death_signal, limits=state.limits(self.pid),
-            credentials=state.credentials(status, asked.securebits), memory=state.memory(self.pid, asked.brk),
-            signals=asked.signals(), files=self.describer.files, regions=regions, threads=asked.threads(),
-            open_files=self.standing.open_files,
-        )  # fmt: skip
-
-    def _machine(self, asked: state.Asked) -> model.Machine:
-        return model.Machine(
-            arch="x86_64", page=machine.PAGE, kernel=os.uname().release, boot_id=machine.boot_id(),
-            cpu_flags=machine.cpu_flags(), xfeatures=registers.enabled_features(asked.remote.threads[0].xstate),
-            vdso_crc=maps.vdso_checksum(self.vmas, self.memory), system=maps.system_mappings(self.vmas),
-        )  # fmt: skip
-
-    def _own_pages(self, pagemap: int, region: model.Region) -> list[tuple[int, int]]:
-        """Return the runs of pages to keep, and put the guards into the region."""
-        if region.start in self.describer.whole:
-            return [(region.start, region.end - region.start)]
-        if not region.has_pages or region.shared:
-            return []
-        runs = _core.image_runs(pagemap, region.start, region.end, False)
-        region.guards = [(address, nbytes) for address, nbytes, guard in runs if guard]
-        kept = [(address, nbytes) for address, nbytes, guard in runs if not guard]
-        if region.droppable or 18 in region.advice:
-            kept = []
-        region.has_pages = bool(kept)
-        return kept
-
-    def _contents(self) -> None:
-        by_number = {one.number: one for one in self.standing.found}
-        for index, opened in enumerate(self.standing.open_files):
-            for offset, data in contents.read(opened, by_number[opened.numbers[0][0]]):
-                self.writer.record(Kind.DATA, index, offset.to_bytes(8, "little") + data)
-        self.writer.record(Kind.DATA_END)
-
-    def _pages(self, regions: list[model.Region]) -> int:
-        """Write all pages, in strides that progress can be told of."""
-        todo = [
-            (address, nbytes, self._how(region)) for region in regions for address, nbytes in self.runs[region.start]
-        ]
-        total, done, written = sum(nbytes for _, nbytes, _ in todo), 0, 0
-        for stride in _strides(todo):
-            packed = b"".join(_RUN.pack(*run) for run in stride)
-            payload, records = _core.image_copy(self.pid, self.memory, self.writer.fd, packed)
-            written += payload
-            self.writer.nbytes += payload + records * RECORD_BYTES
-            done += sum(nbytes for _, nbytes, _ in stride)
-            if self.progress:
-                self.progress(done, total)
-        return written
-
-    def _how(self, region: model.Region) -> int:
-        return (_SKIP_ZERO if region.file < 0 else 0) | (_LENIENT if region.start in self.describer.whole else 0)
-
-    def _end(self) -> None:
-        """The image is complete: sync it, then end the process."""
-        try:
-            os.fsync(self.writer.fd)
-        except OSError as error:
-            if error.errno != 22:  # a pipe cannot be synced
-                raise
-        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+# ---- while it stands -------------------------------------------------------------------------------------------------
 
 
-def _strides(runs: list[Run]) -> Iterator[list[Run]]:
-    """Cut runs of pages into pieces of some megabytes."""
-    stride: list[Run] = []
-    room = _STRIDE
-    for start, left, how in runs:
-        address = start
-        while left:
-            nbytes = min(left, room)
-            stride.append((address, nbytes, how))
-            address, left, room = address + nbytes, left - nbytes, room - nbytes
-            if not room:
-                yield stride
-                stride, room = [], _STRIDE
-    if stride:
-        yield stride
+def _standing_still(pid: int, writer: Writer, options: Options) -> Dumped:
+    with _stopped(pid, options) as (standing, started):
+        layout = _layout(pid, standing, options)
+        asked = standing.ask(layout.vmas)
+        if standing.removed:
+            layout = _layout(pid, standing, options)
+        runs = layout.find_pages(pid)
+        meta = describe(pid, pid, standing.memory, layout, asked)
+        meta.open_files = standing.open_files
+        writer.header()
+        writer.meta(meta)
+        write_contents(writer, standing.open_files, standing.found)
+        page_bytes = write_pages(writer, pid, standing.memory, runs, options.progress)
+        writer.record(Kind.END, page_bytes)
+        paused = time.monotonic() - started
+        if options.stop:
+            _end(writer.fd, standing.pidfd)
+    return Dumped(pid, len(meta.threads), page_bytes, writer.nbytes, paused)
+
+
+def _layout(pid: int, standing: Standing, options: Options) -> Layout:
+    return Layout(pid, maps.read(pid), standing.open_files, options.everything)
+
+
+@contextmanager
+def _stopped(pid: int, options: Options) -> Iterator[tuple[Standing, float]]:
+    """Stop a process, and look at what it has open; gives it, and when it was stopped."""
+    with (
+        procfile.pidfd(pid) as pidfd,
+        _traced(pid) as (tracer, started),
+        # Not before it is stopped: a program executed meanwhile has another memory.
+        procfile.opened(f"/proc/{pid}/mem", os.O_RDWR) as memory,
+    ):
+        refusals.check_stopped(pid, options.exempt)
+        state.refuse_timers(pid)
+        standing = Standing(tracer, memory, pidfd)
+        if not options.no_descriptors:
+            standing.look_at_descriptors(options.close_fds)
+        yield standing, started
+
+
+@contextmanager
+def _traced(pid: int) -> Iterator[tuple[Tracer, float]]:
+    started = time.monotonic()
+    with Tracer(pid) as tracer:
+        yield tracer, started
+
+
+def _end(fd: int, pidfd: int) -> None:
+    """The image is complete: sync it, then end the process."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a pipe cannot be synced
+            raise
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+# ---- from a duplicate ------------------------------------------------------------------------------------------------
+
+
+def _from_snapshot(pid: int, writer: Writer, options: Options) -> Dumped:
+    program = procfile.content(pid, "auxv")
+    before = _before_a_snapshot(pid)
+    with open(os.memfd_create("drvs-contents", os.MFD_CLOEXEC), "r+b", buffering=0) as waiting:
+        with _stopped(pid, options) as (standing, started):
+            if procfile.content(pid, "auxv") != program:
+                raise Refused(f"process {pid} executed another program meanwhile.", "Try again.")
+            write_contents(Writer(waiting.fileno()), standing.open_files, standing.found)
+            asked = standing.ask(before, duplicate=True)
+        paused = time.monotonic() - started
+        assert standing.snapshot is not None
+        with standing.snapshot as duplicate:
+            return _write_from(duplicate, before, standing.open_files, asked, waiting.fileno(), writer, options, paused)
+
+
+def _before_a_snapshot(pid: int) -> list[maps.Vma]:
+    """Look at the memory map of a process that runs: what forks cannot copy, or images not keep, is refused now."""
+    vmas = maps.read(pid)
+    for vma in vmas:
+        if "dc" in vma.flags:
+            raise Refused(
+                f"process {pid} has memory at {vma.start:#x} that forks do not copy (MADV_DONTFORK).",
+                "Dump it without a snapshot.",
+            )
+    return vmas
+
+
+def _write_from(
+    duplicate: Snapshot,
+    before: list[maps.Vma],
+    open_files: list[model.AnyOpen],
+    asked: state.Asked,
+    waiting: int,
+    writer: Writer,
+    options: Options,
+    paused: float,
+) -> Dumped:
+    pid, source = duplicate.tracer.pid, duplicate.pid
+    layout = Layout(pid, maps.without(maps.read(source), *duplicate.area), open_files, options.everything)
+    _lock_again(layout, before)
+    runs = layout.find_pages(source)
+    with procfile.opened(f"/proc/{source}/mem", os.O_RDWR) as memory:
+        meta = describe(pid, source, memory, layout, asked)
+        meta.open_files = open_files
+        writer.header()
+        writer.meta(meta)
+        writer.append(waiting)
+        page_bytes = write_pages(writer, source, memory, runs, options.progress)
+        writer.record(Kind.END, page_bytes)
+    return Dumped(pid, len(meta.threads), page_bytes, writer.nbytes, paused)
+
+
+def _lock_again(layout: Layout, before: list[maps.Vma]) -> None:
+    """Forks do not inherit that memory is locked."""
+    locked = {vma.start for vma in before if "lo" in vma.flags}
+    for region in layout.regions:
+        region.locked = region.start in locked

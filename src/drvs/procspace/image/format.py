@@ -77,6 +77,12 @@ class Writer:
         """Write the description."""
         self.record(Kind.META, 0, msgspec.msgpack.encode(meta))
 
+    def append(self, fd: int) -> None:
+        """Write what another writer has put into a file, which has been written to its end."""
+        os.lseek(fd, 0, os.SEEK_SET)
+        while data := os.read(fd, RECORD_MAX):
+            self._write(data)
+
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
         while view:

@@ -150,6 +150,18 @@ class Describer:
         return self._index[vma.name]
 
 
+def without(vmas: list[Vma], start: int, end: int) -> list[Vma]:
+    """Leave a range out; the kernel may have joined what is there with its neighbours."""
+    found = []
+    for vma in vmas:
+        if vma.start < min(start, vma.end):
+            found.append(vma._replace(end=min(start, vma.end)))
+        if vma.end > max(end, vma.start):
+            first = max(end, vma.start)
+            found.append(vma._replace(start=first, offset=vma.offset + first - vma.start if vma.inode else 0))
+    return found
+
+
 def system_mappings(vmas: list[Vma]) -> list[tuple[str, int, int]]:
     """Return name, start and end of each of the kernel's mappings."""
     return [(vma.name, vma.start, vma.end) for vma in vmas if vma.system]

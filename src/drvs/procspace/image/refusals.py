@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from drvs.procspace.image import procfile
 from drvs.procspace.image.errors import Refused
@@ -14,8 +14,8 @@ _CLASS_64 = 2
 Problems = Iterator[tuple[str, str]]
 
 
-def check(pid: int) -> None:
-    """Look at a running process without touching it.
+def check(pid: int, exempt: Collection[int] = ()) -> None:
+    """Look at a running process without touching it; `exempt` are children of it that do not matter.
 
     Raises:
         Refused: it cannot be dumped; the text says why.
@@ -23,21 +23,22 @@ def check(pid: int) -> None:
     if pid == os.getpid():
         raise Refused("a process cannot dump itself yet.", "Run `drvs image dump` beside it.")
     status = procfile.status(pid)
-    for refuse in (_tracer, _state, _filters, _dumpable, _namespaces, _machine, _children):
+    for refuse in (_tracer, _state, _filters, _dumpable, _namespaces, _machine):
         for problem, hint in refuse(pid, status):
             raise Refused(f"process {pid} ({status['Name']}) {problem}.", hint)
+    _no_children(pid, exempt)
 
 
-def check_stopped(pid: int) -> None:
+def check_stopped(pid: int, exempt: Collection[int] = ()) -> None:
     """Look again when nothing moves any more: at what may have changed since.
 
     Raises:
         Refused: it has forked, or filtered its system calls, meanwhile.
     """
     status = procfile.status(pid)
-    for refuse in (_filters, _children):
-        for problem, hint in refuse(pid, status):
-            raise Refused(f"process {pid} ({status['Name']}) {problem}.", hint)
+    for problem, hint in _filters(pid, status):
+        raise Refused(f"process {pid} ({status['Name']}) {problem}.", hint)
+    _no_children(pid, exempt)
 
 
 def _state(pid: int, status: dict[str, str]) -> Problems:
@@ -92,7 +93,8 @@ def _machine(pid: int, status: dict[str, str]) -> Problems:
             yield "is a 32-bit program", ""
 
 
-def _children(pid: int, status: dict[str, str]) -> Problems:
-    children = procfile.living_children(pid)
+def _no_children(pid: int, exempt: Collection[int]) -> None:
+    children = [child for child in procfile.living_children(pid) if child not in exempt]
     if children:
-        yield f"has running children ({', '.join(map(str, children[:5]))})", "Dump it when they have ended."
+        shown = ", ".join(map(str, children[:5]))
+        raise Refused(f"process {pid} has running children ({shown}).", "Dump it when they have ended.")

@@ -39,9 +39,9 @@ PATCH = bytes.fromhex("0f05 b80f000000 0f05")
 AREA_MAGIC = b"drvs image area\0"
 RED_ZONE = 128
 _CODE_AT = 64
-_FRAME_AT, _OPS_AT, _ANSWERS_AT, _STACK_END = 0x1000, 0x5000, 0x7000, 0xA000
-AREA_BYTES = 0xA000
-"""A page of head and code, a frame, a table, its answers, a stack. Threads use it one after the other."""
+_FRAME_AT, _OPS_AT, _ANSWERS_AT, _STACK_END = 0x2000, 0x6000, 0x8000, 0xB000
+SPARE_AT, SPARE_BYTES, AREA_BYTES = 0xB000, 0x3000, 0xE000
+"""Head and code, a frame, a table, its answers, a stack; then what a duplicate needs. Threads use it one by one."""
 QUESTIONS_MAX, ANSWERS_MAX = 120, 0x1000
 _OP = struct.Struct("<7Qq")
 MAY_FAIL, SIGRETURN = 1 << 32, 0x10006
@@ -95,6 +95,16 @@ class Remote:
         self._frame = 0
         self._below = b""
 
+    @property
+    def table(self) -> int:
+        """The address of the first line of every table."""
+        return self.area + _OPS_AT
+
+    @property
+    def debts(self) -> list[tuple[int, bytes]]:
+        """What stands elsewhere while the way is prepared: addresses, and the bytes that belong there."""
+        return [(self.place.entry, self.place.code), (self._frame, self._below)]
+
     # ---- the way in and the way out ----------------------------------------------------------------------------------
 
     def open(self, place: Place, harmless: int, leftovers: list[tuple[int, int]]) -> None:
@@ -136,8 +146,8 @@ class Remote:
         calls.ptrace(calls.PTRACE_INTERRUPT, first.tid)
         self.tracer.run_to(first.tid, calls.PTRACE_CONT, EVENT_STOP, signal.SIGTRAP)
         self._give_back(first)
-        os.pwrite(self.memory, self.place.code, self.place.entry)
-        os.pwrite(self.memory, self._below, self._frame)
+        for address, content in self.debts:
+            os.pwrite(self.memory, content, address)
 
     def ask(self, index: int, questions: list[Call]) -> list[tuple[int, bytes]]:
         """Make calls in one thread; for each its result and its answer. Errors are results here."""

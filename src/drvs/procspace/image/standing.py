@@ -7,6 +7,7 @@ import os
 from drvs.procspace.image import descriptors, maps, model, procfile, state
 from drvs.procspace.image.errors import Refused
 from drvs.procspace.image.remote import AREA_MAGIC, PATCH, Place, Remote, harmless_signal
+from drvs.procspace.image.snapshot import Snapshot
 from drvs.procspace.image.tracer import Tracer
 
 _STACK_GAP = 1 << 20
@@ -24,6 +25,7 @@ class Standing:
         self.open_files: list[model.AnyOpen] = []
         self.removed: list[tuple[int, int]] = []
         """Start and size of what earlier dumps or a restore had left in it."""
+        self.snapshot: Snapshot | None = None
 
     def look_at_descriptors(self, close_unknown: bool) -> None:
         """Describe what it has open.
@@ -34,8 +36,13 @@ class Standing:
         self.found = descriptors.look(self.pid, self.pidfd)
         self.open_files = descriptors.describe(self.found, close_unknown)
 
-    def ask(self, vmas: list[maps.Vma]) -> state.Asked:
-        """Let it answer what only it knows; afterwards its map is as `vmas` says, but for what was `removed`."""
+    def ask(self, vmas: list[maps.Vma], duplicate: bool = False) -> state.Asked:
+        """Let it answer what only it knows; afterwards its map is as `vmas` says, but for what was `removed`.
+
+        Args:
+            vmas: its memory map.
+            duplicate: let it also make the `snapshot`.
+        """
         status = procfile.status(self.pid)
         caught, pending = state.masks(status)
         remote = Remote(self.tracer, self.memory)
@@ -43,7 +50,10 @@ class Standing:
         self.removed = self._leftovers(vmas, remote)
         remote.open(self._place(vmas, remote.threads[0].registers["rsp"]), harmless, self.removed)
         try:
-            return state.Asked(remote)
+            asked = state.Asked(remote)
+            if duplicate:
+                self.snapshot = Snapshot(remote)
+            return asked
         finally:
             remote.close()
 

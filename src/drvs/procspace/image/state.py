@@ -45,6 +45,9 @@ class Asked:
         first = remote.ask(0, [*_EVERY_THREAD, *_FIRST_THREAD])
         self.of_threads = [first[: len(_EVERY_THREAD)], *others]
         self._first(first[len(_EVERY_THREAD) :])
+        self.threads = [self._thread(index) for index in range(len(remote.threads))]
+        pending = calls.queued_signals(remote.pid, shared=True)
+        self.signals = model.Signals(actions=self.actions, pending=pending, timers=self.timers)
 
     def _first(self, answers: Answers) -> None:
         (self.brk, _), (dumpable, _), (self.securebits, _), (_, death), *rest = answers
@@ -60,10 +63,6 @@ class Asked:
             if not result and any(data)
         ]
 
-    def threads(self) -> list[model.Thread]:
-        """Return the threads as an image describes them, the first one first."""
-        return [self._thread(index) for index in range(len(self.remote.threads))]
-
     def _thread(self, index: int) -> model.Thread:
         stopped, pid = self.remote.threads[index], self.remote.pid
         answers = self.of_threads[index]
@@ -76,11 +75,6 @@ class Asked:
             tid_address=int.from_bytes(answers[_TID_ADDRESS][1], "little") if answers[_TID_ADDRESS][0] == 0 else 0,
             rseq=stopped.rseq, pending=calls.queued_signals(stopped.tid, shared=False),
         )  # fmt: skip
-
-    def signals(self) -> model.Signals:
-        """Return dispositions, pending signals and timers."""
-        pending = calls.queued_signals(self.remote.pid, shared=True)
-        return model.Signals(actions=self.actions, pending=pending, timers=self.timers)
 
 
 def _for_later(registers: Registers) -> bytes:

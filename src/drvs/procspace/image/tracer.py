@@ -16,9 +16,9 @@ from drvs.procspace.image.errors import Refused
 
 _SPIN_US, _NAP_S = 300, 200e-6
 """A stop is awaited actively at first: it takes about 45 us, a sleep of the shortest kind longer."""
-_OPTIONS = 1 | 16
+OPTIONS = 1 | 16
 """PTRACE_O_TRACESYSGOOD: stops at system calls are told apart; PTRACE_O_TRACEEXEC: an exec is seen."""
-EVENT_STOP, EVENT_EXEC = 128, 4
+EVENT_STOP, EVENT_EXEC, EVENT_CLONE = 128, 4, 3
 CALL_STOP = signal.SIGTRAP | 0x80
 PATIENCE_S = 5.0
 """How long a thread may take to stop: one in an uninterruptible wait (a dead disk) does not."""
@@ -124,7 +124,7 @@ class Tracer:
 
     def _seize(self, tid: int) -> bool:
         try:
-            calls.ptrace(calls.PTRACE_SEIZE, tid, 0, _OPTIONS)
+            calls.ptrace(calls.PTRACE_SEIZE, tid, 0, OPTIONS)
             self.stopped.append(tid)
             calls.ptrace(calls.PTRACE_INTERRUPT, tid)
         except ProcessLookupError:
