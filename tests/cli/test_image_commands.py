@@ -89,3 +89,63 @@ def test_failures_are_two_lines_and_leave_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "other").write_text("something else")
     assert "no process image" in drvs("verify", tmp_path / "other").stderr
+
+
+RANKED = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None); libc.getenv.restype = ctypes.c_char_p
+print('ready', flush=True)
+for line in sys.stdin: pass
+rank = int(libc.getenv(b"BPROC_RANK"))
+os.write(1, b"rank %d\\n" % rank)
+sys.exit(5 if rank == 2 else 0)
+"""
+
+
+@pytest.fixture
+def ranked(tmp_path: Path, nothing_left: None) -> Path:
+    """An image of a program whose copies say their rank at the end of their input; one of them fails."""
+    with images.python(RANKED, env=os.environ | {"BPROC_RANK": "XXXXXXX"}) as program:
+        assert program.line() == "ready"
+        return images.dumped(program.pid, tmp_path / "image")
+
+
+def test_start_makes_copies_and_tells_their_ends(ranked: Path) -> None:
+    done = drvs("start", ranked, "-n", 4, stdin=subprocess.DEVNULL)
+    assert done.returncode == 5, done.stderr
+    lines = done.stdout.splitlines()
+    assert sorted(line for line in lines if line.startswith("rank ") and "pid" not in line) == [
+        f"rank {rank}" for rank in range(4)
+    ]
+    table = [line.split() for line in lines if line.split()[0].isdigit()]
+    assert [[row[0], row[2]] for row in table] == [["0", "0"], ["1", "0"], ["2", "5"], ["3", "0"]]
+
+
+def test_start_gives_json(ranked: Path) -> None:
+    done = drvs("start", ranked, "-n", 2, "--json", stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout[done.stdout.index("[") :])
+    assert [(fact["rank"], fact["exit"]) for fact in facts] == [(0, 0), (1, 0)]
+
+
+def test_signals_are_passed_on_to_all_copies(ranked: Path) -> None:
+    with images.Program([*DRVS, "start", str(ranked), "-n", "3", "--json"]) as started:
+        while len(children := Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()) != 3:
+            assert started.process.poll() is None
+        while not Path(f"/proc/{started.pid}/syscall").read_text().startswith("128 "):  # rt_sigtimedwait
+            assert started.process.poll() is None
+        os.kill(started.pid, signal.SIGTERM)
+        assert started.process.wait(30) == 128 + signal.SIGTERM
+        assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def test_detached_copies_outlive_the_command(ranked: Path) -> None:
+    lines = drvs("start", ranked, "-n", 2, "-d", stdin=subprocess.DEVNULL).stdout.splitlines()  # until all have ended
+    assert sorted(line for line in lines if not line.isdigit()) == ["rank 0", "rank 1"]
+    assert len({line for line in lines if line.isdigit()}) == 2
+
+
+def test_arguments_need_a_program_that_takes_them(ranked: Path) -> None:
+    done = drvs("start", ranked, "--", "a", stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert "takes no arguments" in done.stderr

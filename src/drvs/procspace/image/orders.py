@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from dataclasses import dataclass
 
 from drvs.procspace.image import area, birth
@@ -13,6 +14,9 @@ from drvs.procspace.image.parcel import Parcel
 
 _LOOK_MS = 20
 """A copy that is killed before it could answer is noticed so soon."""
+
+_PATIENCE_S = 10
+"""A template that has been stopped by a signal answers no more: what it still makes then is the caller's child."""
 
 
 @dataclass
@@ -74,7 +78,8 @@ class Orders:
         order = self._open.get(serial)
         if order is None:
             return
-        while order.last is None and not order.pid:
+        until = time.monotonic() + _PATIENCE_S
+        while order.last is None and not order.pid and not self._closed and time.monotonic() < until:
             try:
                 self._hear(order)
             except ImageError:
