@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from drvs.bench.images import cycle, heap, programs, stage
+from drvs.bench.images import copies, cycle, heap, programs, stage
 from drvs.bench.mechanisms import restorers
 from drvs.bench.settings import quick
 from drvs.bench.stats import Series
@@ -80,3 +80,21 @@ def test_what_criu_is_asked_and_answers_is_protobuf() -> None:
     found = dict(restorers.fields(message))
     assert found[1] == 2
     assert dict(restorers.fields(found[4])) == {1: 300}
+
+
+def test_copies_are_made_and_are_at_work(on_stage: None) -> None:
+    settings = replace(quick(), peer_rounds=1, copies=3)
+    with steps(3) as bar:
+        results = copies.measure(settings, bar)
+    assert {(way, "python3") for way in (copies.OURS, copies.SPAWN)} <= set(results)
+    assert all(row["table"] == "copies" and row["per_second"] > 0 for row in copies.rows(results))
+    if ("drvs (copy)", "static C") in results:
+        (target,) = copies.targets(results)
+        assert target.wanted == "≥ 2000"
+
+
+def test_a_copy_has_little_for_itself(on_stage: None) -> None:
+    with steps(1) as bar:
+        figures = copies.measure_memory(quick(), bar)
+    assert [figure.name.rpartition(", ")[2] for figure in figures][:2] == ["python3", "python3 + numpy"]
+    assert all(0 < figure.value < 1024 for figure in figures)

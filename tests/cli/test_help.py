@@ -44,6 +44,7 @@ MORE = [
     "dump proc",
     "bench local",
     "bench images",
+    "bench executor",
     "completion show",
     "completion install",
 ]

@@ -19,6 +19,9 @@ _TITLES = {
     "fanin": "Many callers of one server, as the server sees it (us)",
     "cycle": "A program put aside and brought back (ms)",
     "heap": "200 MB of data, out and in",
+    "copies": "Copies of a program (us each)",
+    "start": "From the constructor to the last worker's first answer (ms)",
+    "calls": "Calls of a warm pool (us)",
 }
 _NOTES = {
     "different": "on two cores",
@@ -33,27 +36,22 @@ def _mechanism(row: Row) -> str:
     return f"[ours]{name}[/]" if name.startswith("drvs") else name
 
 
-def _timing_cells(row: Row) -> list[str]:
-    return [significant(row[key]) for key in TIMES] + [count(row["per_second"])]
+def _timing_cells(row: Row, scale: float = 1.0) -> list[str]:
+    return [significant(row[key] / scale) for key in TIMES] + [count(row["per_second"])]
 
 
-def timing_table(table: str, rows: Sequence[Row]) -> None:
+def timing_table(table: str, rows: Sequence[Row], scale: float = 1.0) -> None:
     """Print the timing rows of a table, fastest first within a placement."""
     columns = [Column("mechanism"), Column("placement"), *map(number, ("p50", "mean", "p99", "per second"))]
-    ordered = sorted(rows, key=lambda row: (list(_NOTES).index(row["placement"]), row["p50_us"]))
-    show(columns, [[_mechanism(row), row["placement"], *_timing_cells(row)] for row in ordered], _TITLES[table])
+    places = list(dict.fromkeys([*_NOTES, *(row["placement"] for row in rows)]))
+    ordered = sorted(rows, key=lambda row: (places.index(row["placement"]), row["p50_us"]))
+    cells = [[_mechanism(row), row["placement"], *_timing_cells(row, scale)] for row in ordered]
+    show(columns, cells, _TITLES[table])
 
 
 def milliseconds_table(table: str, rows: Sequence[Row]) -> None:
-    """Print the timing rows of a table of longer things, fastest first for each program."""
-    columns = [Column("mechanism"), Column("program"), *map(number, ("p50", "mean", "p99", "per second"))]
-    programs = list(dict.fromkeys(row["placement"] for row in rows))
-    ordered = sorted(rows, key=lambda row: (programs.index(row["placement"]), row["p50_us"]))
-    cells = [
-        [_mechanism(row), row["placement"], *(significant(row[key] / 1000) for key in TIMES), count(row["per_second"])]
-        for row in ordered
-    ]
-    show(columns, cells, _TITLES[table])
+    """Print the timing rows of a table of longer things."""
+    timing_table(table, rows, 1000)
 
 
 def published_table(rows: Sequence[Row]) -> None:
@@ -101,9 +99,9 @@ def memory_table(rows: Sequence[Row]) -> None:
 
 
 def _cost(row: Row) -> str:
-    """What a cost is of: of `drvs (a waiting process)`, the words in brackets."""
-    name = row["mechanism"].removeprefix("drvs (").removesuffix(")")
-    return plain(f"{name}, {row['placement']}" if row["placement"] else name)
+    """What a cost is of: for `drvs (a waiting process)`, the words in brackets."""
+    name = row["mechanism"]
+    return plain(name.removeprefix("drvs (").removesuffix(")") if name.startswith("drvs (") else name)
 
 
 def plot(rows: Sequence[Row]) -> None:

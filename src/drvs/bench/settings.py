@@ -19,6 +19,10 @@ class Settings:
         singles: calls timed one by one in a round, at most.
         endpoints: how many the scale table binds, and
         threads: how many of them are threads of their own.
+        workers: how many a pool has whose start is timed, and
+        start_rounds: how often it is started.
+        copies: of a program, in a round, at most.
+        map_calls: of one `map`.
         idle_s: seconds over which a waiting process is watched.
         clock_cost: nanoseconds taken off single calls.
         skipped: what was not measured, and why.
@@ -31,6 +35,10 @@ class Settings:
     singles: int = 1000
     endpoints: int = 30_000
     threads: int = 10_000
+    workers: int = 64
+    start_rounds: int = 5
+    copies: int = 256
+    map_calls: int = 5000
     idle_s: float = 5.0
     clock_cost: int = field(default_factory=clock_cost)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -44,5 +52,6 @@ def full() -> Settings:
 def quick() -> Settings:
     """Return the settings for a first look: half a minute, and a smaller crowd in the scale table."""
     return Settings(
-        quick=True, rounds=10, peer_rounds=4, batch_s=0.005, singles=500, endpoints=3000, threads=1000, idle_s=1.5
-    )
+        quick=True, rounds=10, peer_rounds=4, batch_s=0.005, singles=500, endpoints=3000, threads=1000, idle_s=1.5,
+        start_rounds=1, map_calls=1000,
+    )  # fmt: skip

@@ -40,6 +40,16 @@ class ImagesTable(StrEnum):
 
     cycle = "cycle"
     heap = "heap"
+    copies = "copies"
+    memory = "memory"
+
+
+class ExecutorTable(StrEnum):
+    """The tables of `bench executor`."""
+
+    start = "start"
+    calls = "calls"
+    memory = "memory"
 
 
 @group.command()
@@ -68,6 +78,20 @@ def images(
     """
     _refuse_unwritable(json_file)
     from drvs.bench.images import tables as bench
+
+    _measure(bench.TABLES, bench.run, table, json_file, quick)
+
+
+@group.command()
+def executor(
+    json_file: Json = None, quick: Quick = False, table: Annotated[list[ExecutorTable] | None, _TABLE] = None
+) -> None:
+    """Measure drvs.Executor: the start of 64 warm workers, calls, memory, beside the process pools of others.
+
+    loky, Ray and Dask are measured where they are installed. A full run takes some minutes, most of them for peers.
+    """
+    _refuse_unwritable(json_file)
+    from drvs.bench.executor import tables as bench
 
     _measure(bench.TABLES, bench.run, table, json_file, quick)
 

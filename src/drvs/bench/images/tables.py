@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from drvs.bench import report
+from drvs.bench import footprint, report, targets
 from drvs.bench import run as runner
-from drvs.bench.images import cycle, heap
+from drvs.bench.images import copies, cycle, heap
 from drvs.bench.images.stage import stage
 from drvs.bench.run import Run, Table
 from drvs.bench.settings import Settings
@@ -17,6 +17,12 @@ TABLES = {
         cycle.step_count, cycle.measure, cycle.rows, cycle.targets, partial(report.milliseconds_table, "cycle")
     ),
     "heap": Table(heap.step_count, heap.measure, heap.rows, heap.targets, report.copy_table),
+    "copies": Table(
+        copies.step_count, copies.measure, copies.rows, copies.targets, partial(report.timing_table, "copies")
+    ),
+    "memory": Table(
+        copies.memory_step_count, copies.measure_memory, footprint.rows, targets.of_memory, report.memory_table
+    ),
 }
 
 

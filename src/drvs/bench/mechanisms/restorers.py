@@ -103,7 +103,10 @@ class DrvsCommands(Restorer):
         _command(sys.executable, "-m", "drvs.cli", "image", "dump", "--stop", pid, place)
 
     def restore(self, place: Path) -> int:
-        return int(_command(sys.executable, "-m", "drvs.cli", "image", "restore", "-d", place))
+        command = [sys.executable, "-m", "drvs.cli", "image", "restore", "-d", str(place)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as running:
+            assert running.stdout is not None
+            return int(running.stdout.readline())  # not to the end: the restored program has the stream too
 
 
 class Criu(Restorer):
