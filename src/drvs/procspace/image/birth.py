@@ -80,7 +80,12 @@ def _spawn(control: int, file: int) -> int:
     actions = [(os.POSIX_SPAWN_DUP2, control, area.CONTROL_FD), (os.POSIX_SPAWN_DUP2, file, area.AREA_FD)]
     with machine.program() as program:
         path = f"/proc/self/fd/{program}"
-        return os.posix_spawn(path, ["drvs-image"], {}, file_actions=actions, setsigmask=_SET, setsigdef=_SET)
+        try:
+            return os.posix_spawn(path, ["drvs-image"], {}, file_actions=actions, setsigmask=_SET, setsigdef=_SET)
+        except PermissionError:
+            raise ImageError(
+                "the restorer's code, which is in memory, may not be executed here.", "Set vm.memfd_noexec to 0 or 1."
+            ) from None
 
 
 def reap(pid: int) -> int:
