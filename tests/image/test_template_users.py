@@ -17,9 +17,10 @@ def answers_of_copies(program: Path, folder: str) -> list[str]:
     with images.Program([program]) as running:
         assert running.line() == "ready"
         file = images.dumped(running.pid, Path(folder) / "image")
-    with file.open("rb") as stream, image.Template(stream.fileno()) as made:
-        with images.Copy(made, 0, 2) as one, images.Copy(made, 1, 2) as other:
-            return [one.ask(), one.ask(), other.ask(), str(one.finish())]
+    with file.open("rb") as stream:
+        made = image.Template(stream.fileno())
+    with made, images.Copy(made, 0, 2) as one, images.Copy(made, 1, 2) as other:
+        return [one.ask(), one.ask(), other.ask(), str(one.finish())]
 
 
 @pytest.fixture
