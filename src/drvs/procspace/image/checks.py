@@ -85,13 +85,13 @@ def _user(meta: model.Meta) -> Problems:
         yield f"its process belongs to user {who.uids[1]}, and only root could become that"
     if set(who.gids) - {os.getegid()} or set(who.groups) - set(os.getgroups()):
         yield "its process has groups that you are not in"
-    permitted = int(procfile.status(os.getpid())["CapPrm"], 16)
+    permitted = procfile.own_capabilities()["CapPrm"]
     if who.capabilities[1] & ~permitted:
         yield "its process has capabilities that you lack"
 
 
 def _limits(meta: model.Meta) -> Problems:
-    if int(procfile.status(os.getpid())["CapEff"], 16) >> _CAP_SYS_RESOURCE & 1:
+    if procfile.own_capabilities()["CapEff"] >> _CAP_SYS_RESOURCE & 1:
         return
     for number, (_, hard) in enumerate(meta.limits):
         ours = resource.getrlimit(number)[1] & 2**64 - 1

@@ -79,10 +79,13 @@ def _blob() -> tuple[bytes, int, int]:
 @functools.cache
 def cpu_flags() -> list[str]:
     """Return what the first processor says it can do."""
-    with open("/proc/cpuinfo", "rb") as file:
-        for line in file.read(65536).decode(errors="replace").splitlines():
-            if line.startswith("flags"):
-                return sorted(line.partition(":")[2].split())
+    said = b""
+    with open("/proc/cpuinfo", "rb", buffering=0) as file:
+        while part := file.read(4096):  # of many processors the first is all that is wanted
+            said += part
+            line = said.partition(b"\nflags")[2]
+            if b"\n" in line:
+                return sorted(line.partition(b"\n")[0].partition(b":")[2].decode(errors="replace").split())
     return []
 
 

@@ -62,8 +62,8 @@ def identity(area: Area, who: model.Credentials) -> list[Op]:
     inheritable, permitted, effective, bounding, ambient = who.capabilities
     ops: list[Op] = []
     if os.geteuid() == 0:
-        status = procfile.status(os.getpid())
-        ours, bound = int(status["CapPrm"], 16), int(status["CapBnd"], 16)
+        now = procfile.own_capabilities()
+        ours, bound = now["CapPrm"], now["CapBnd"]
         dropped = [capability for capability in range(64) if (bound & ~bounding) >> capability & 1]
         ops += [(calls.PRCTL | MAY_FAIL, _PR_CAPBSET_DROP, capability, 0, 0, 0) for capability in dropped]
         groups = area.put(struct.pack(f"<{len(who.groups)}I", *who.groups))

@@ -101,3 +101,11 @@ def pidfd(pid: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def own_capabilities() -> dict[str, int]:
+    """Return CapInh, CapPrm, CapEff, CapBnd and CapAmb of this process, as bit masks."""
+    with open("/proc/self/status", "rb") as file:
+        data = file.read()
+    words = data[data.index(b"CapInh:") :].split(None, 10)
+    return {words[i][:-1].decode(): int(words[i + 1], 16) for i in range(0, 10, 2)}
