@@ -18,6 +18,7 @@ LAYERS = [
     {"daemon"},
     {"api", "hooks", "__init__"},
     {"compat", "procview", "procspace", "aio"},
+    {"executor"},
     {"cli", "ui", "demo", "bench"},
 ]
 RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}

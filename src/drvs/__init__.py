@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from drvs.base.flags import Call, DebugMask, Level, Misc, Rts, VmState
     from drvs.base.ids import ANY, HARDWARE, NONE, SELF, SYSTEM, EndpointId, NodeId, ProcessNumber, VmId
     from drvs.core import Message
+    from drvs.executor import Executor, WorkerDiedError
 
 __version__ = "0.1.0"
 
@@ -72,6 +73,7 @@ _WHERE = {
     "drvs.base.flags": "Call DebugMask Level Misc Rts VmState",
     "drvs.base.ids": "ANY HARDWARE NONE SELF SYSTEM EndpointId NodeId ProcessNumber VmId",
     "drvs.core": "Message",
+    "drvs.executor": "Executor WorkerDiedError",
 }
 __all__ = [
     "VM", "Block", "Endpoint", "Message", "Node", "NodeInfo", "Privileges", "ProcessInfo", "VmInfo", "connect",
@@ -80,7 +82,7 @@ __all__ = [
     "BadEndpoint", "BadMessage", "BadState", "Busy", "CorruptStateError", "DaemonGone", "Deadlock",
     "DestinationDied", "DrvsError", "Interrupted", "Moved", "NameTooLong", "NoMemory", "NotBound", "NotReady",
     "NotRunning", "NotSupported", "OutOfRange", "Overrun", "PeerDied", "RuntimeDirError", "SourceDied",
-    "TimedOut", "Unreachable", "WokenUp", "WouldBlock",
+    "TimedOut", "Unreachable", "WokenUp", "WouldBlock", "Executor", "WorkerDiedError",
 ]  # fmt: skip
 
 _MODULE_OF = dict.fromkeys(__all__, "drvs.base.errors")

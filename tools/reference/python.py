@@ -102,7 +102,7 @@ def page() -> str:
             sections.append(f"## {module.__name__}\n\n{prose(module.__doc__ or '')}")
         for name in module.__all__:
             thing = getattr(module, name)
-            if isinstance(thing, type) and issubclass(thing, Exception):
+            if isinstance(thing, type) and issubclass(thing, drvs.DrvsError):
                 continue
             if isinstance(thing, type):
                 sections += class_sections(name, thing)

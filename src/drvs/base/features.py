@@ -19,6 +19,7 @@ FEATURES = {
     "process_vm": "3.2: copy between address spaces",
     "rseq": "4.18: the CPU number in a nanosecond; without: getcpu",
     "membarrier": "4.3",
+    "images": "x86-64: put processes aside and copy them; without: executors fork their workers",
     "fdstore": "under systemd: the descriptors survive a restart there; without: in the keeper",
 }
 
@@ -102,5 +103,6 @@ _PROBES: dict[str, Callable[[], bool]] = {
     "process_vm": lambda: _kernel_at_least(3, 2),
     "rseq": lambda: _kernel_at_least(4, 18),
     "membarrier": lambda: _kernel_at_least(4, 3),
+    "images": lambda: os.uname().machine == "x86_64",
     "fdstore": lambda: "NOTIFY_SOCKET" in os.environ and os.environ.get("DRVS_STORE") == "systemd",
 }

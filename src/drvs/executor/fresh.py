@@ -1,0 +1,79 @@
+"""A fresh interpreter: prepared once, then a worker, or what workers are made of.
+
+    spawn    it becomes a worker
+    fork     it stays, with one thread, and forks workers on command (`forks`)
+    image    it is dumped, and workers are copies of the image (`images`)
+
+It never imports `__main__`; it has the caller's path, arguments, directory and environment.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+from typing import Any
+
+from drvs.executor import pickling
+from drvs.executor.setup import Setup, read
+
+
+def main(fields: tuple[Any, ...], setup_fd: str, role: str, *rest: str) -> None:
+    """Be a fresh interpreter; BOOT calls this."""
+    os.close(int(setup_fd))
+    setup = read(fields)
+    sys.argv[:] = setup.argv
+    if role == "spawn":
+        _be_worker(setup, *map(str, rest))
+    elif role == "fork":
+        from drvs.executor import forks
+
+        forks.main(setup, int(rest[0]))
+
+
+def prepare(setup: Setup) -> None:
+    """Import what is to be preloaded, and warm up.
+
+    Raises:
+        Whatever they raise.
+    """
+    for name in setup.preload:
+        importlib.import_module(name)
+    if setup.warmup:
+        pickling.loads(setup.warmup)()
+    from drvs.executor import failures, memory, seat, worker  # noqa: F401  copies are to find them loaded
+
+    gc.collect()
+    gc.freeze()  # the collector would write to every object, and make its page each worker's own
+
+
+def _be_worker(setup: Setup, rank: str, runtime_dir: str, vmid: str, inlet: str, spawner: str) -> None:
+    from drvs.executor import failures, seat, worker
+
+    place = seat.Place(runtime_dir, int(vmid), int(inlet), int(spawner))
+    worker.follow(place.spawner)
+    try:
+        prepare(setup)
+    except BaseException as error:
+        reason = failures.report(error)[1]
+        worker.Worker(seat.take(place), place.inlet).refuse(int(rank), f"preload or warmup failed:\n{reason}")
+        worker.end(1)
+    become(setup, place, int(rank))
+
+
+def become(setup: Setup, place: Any, rank: int) -> None:
+    """Be a worker, now that everything is prepared; does not return."""
+    from drvs.executor import seat, worker
+
+    endpoint = seat.take(place)
+    initializer = _initializer(setup.initializer) if setup.initializer else None
+    worker.work(endpoint, place.inlet, rank, initializer)
+
+
+def _initializer(stream: bytes) -> Any:
+    def run() -> None:
+        function, args = pickling.loads(stream)
+        function(*args)
+
+    return run

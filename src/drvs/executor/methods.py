@@ -1,0 +1,162 @@
+"""The ways in which the spawner makes workers, one class each.
+
+    Images   copies of an image of a prepared interpreter          (`images`)
+    Forks    forks of a prepared interpreter, kept alive            while it has one thread
+    Fresh    an interpreter for each, which prepares itself         always works
+
+One that finds that it cannot work here hands over to the next.
+"""
+
+from __future__ import annotations
+
+import _socket
+import marshal
+import os
+import signal
+from array import array
+from typing import TYPE_CHECKING, Protocol
+
+from drvs.executor.setup import BOOT, Setup
+
+if TYPE_CHECKING:
+    from drvs.executor.spawner import Spawner
+
+#: runtime_dir, vmid, inlet, the spawner's pid
+Seats = tuple[str, int, int, int]
+PACKET_BYTES = 1 << 16
+BATCH = 128
+#: What the spawner ignores, workers do not.
+USUAL = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE)
+
+
+class Method(Protocol):
+    """What the spawner asks of a method."""
+
+    name: str
+
+    def start(self, place: Seats, ranks: list[int]) -> None:
+        """Start workers, now or as soon as there is something to start them from."""
+
+    def close(self) -> None:
+        """End what is kept for starting more."""
+
+
+def choose(spawner: Spawner) -> Method:
+    """Return the method that the caller asked for."""
+    wanted = spawner.setup.method
+    return Fresh(spawner) if wanted == "spawn" else Forks(spawner)
+
+
+def launch(spawner: Spawner, role: str, stderr: int, *rest: object, keep: tuple[int, ...] = ()) -> int:
+    """Start a fresh interpreter as `role`; it inherits `keep`, stdout, and `stderr` as its own."""
+    setup: Setup = spawner.setup
+    boot = BOOT.format("fresh")
+    command = [setup.python, *setup.flags, "-c", boot, str(spawner.setup_fd), role, *map(str, rest)]
+    inherited = (spawner.setup_fd, *keep)
+    for fd in inherited:
+        os.set_inheritable(fd, True)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, nothing, 0), (os.POSIX_SPAWN_DUP2, stderr, 2)]
+        return os.posix_spawn(
+            setup.python, command, os.environ, file_actions=actions, setpgroup=0, setsigdef=USUAL, setsigmask=()
+        )
+    finally:
+        os.close(nothing)
+        for fd in inherited:
+            os.set_inheritable(fd, False)
+
+
+class Fresh:
+    """An interpreter of its own for every worker."""
+
+    name = "spawn"
+
+    def __init__(self, spawner: Spawner) -> None:
+        self._spawner = spawner
+
+    def start(self, place: Seats, ranks: list[int]) -> None:
+        """Start an interpreter for each."""
+        runtime_dir, vmid, inlet, spawner = place
+        for rank in ranks:
+            ours, theirs = os.pipe()
+            try:
+                pid = launch(self._spawner, "spawn", theirs, rank, runtime_dir, vmid, inlet, spawner)
+            finally:
+                os.close(theirs)
+            self._spawner.adopt(rank, pid, ours)
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+class Forks:
+    """Forks of a live template; see `forks` for what is said."""
+
+    name = "fork"
+
+    def __init__(self, spawner: Spawner) -> None:
+        self._spawner = spawner
+        self._waiting: list[tuple[Seats, list[int]]] = []
+        self._ready = False
+        self._sock, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        self._pid = launch(spawner, "fork", 2, theirs.fileno(), keep=(theirs.fileno(),))
+        theirs.close()
+        spawner.watch(self._sock.fileno(), self._hear)
+
+    def start(self, place: Seats, ranks: list[int]) -> None:
+        """Have workers forked, at once or when the template is ready."""
+        if not self._ready:
+            self._waiting.append((place, ranks))
+            return
+        for at in range(0, len(ranks), BATCH):
+            self._fork(place, ranks[at : at + BATCH])
+
+    def _fork(self, place: Seats, ranks: list[int]) -> None:
+        pipes = [os.pipe() for _ in ranks]
+        theirs = array("i", [pipe[1] for pipe in pipes])
+        packet = marshal.dumps((place, ranks))
+        try:
+            self._sock.sendmsg((packet,), [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, theirs)])
+            pids = marshal.loads(self._sock.recv(PACKET_BYTES))
+        except (OSError, EOFError):
+            for pipe in pipes:
+                os.close(pipe[0])
+            self._lost()
+            return
+        finally:
+            for pipe in pipes:
+                os.close(pipe[1])
+        for rank, pid, pipe in zip(ranks, pids, pipes, strict=True):
+            self._spawner.adopt(rank, pid, pipe[0])
+
+    def _hear(self, _events: int) -> None:
+        packet = self._sock.recv(PACKET_BYTES)
+        word, why = marshal.loads(packet) if packet else ("lost", "")
+        if word == "ready":
+            self._ready = True
+        elif word == "no":
+            self.close()
+            self._spawner.replace_method(Fresh(self._spawner), why)
+        elif word == "failed":
+            self._spawner.fail(f"preload or warmup failed:\n{why}")
+            return
+        else:
+            self._lost()
+            return
+        waiting, self._waiting = self._waiting, []
+        for place, ranks in waiting:
+            self._spawner.method.start(place, ranks)
+
+    def _lost(self) -> None:
+        self._spawner.forget(self._sock.fileno())
+        self._spawner.fail("the interpreter from which workers are forked has ended")
+
+    def close(self) -> None:
+        """End the template. It may be in the middle of preparing itself, so it is not asked."""
+        if self._sock.fileno() < 0:
+            return
+        self._spawner.forget(self._sock.fileno())
+        self._sock.close()
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)

@@ -1,0 +1,151 @@
+"""The spawner: the one child of the caller, and the parent of all workers.
+
+It starts workers when told to, reaps them, passes on what they say on stderr, and ends them all when the caller ends,
+however that happens. It holds no call and no result: killed, it takes the workers with it (they ask for that), and the
+executor breaks.
+
+    caller:    ("start", place, [rank, …])    ("kill", rank)    ("end", [rank, …])   the others are killed, these end
+    spawner:   ("method", name, why)  ("started", rank, pid)  ("died", rank, pid, status, last words)  ("failed", why)
+
+One packet each, by marshal: both ends are the same interpreter, and nothing needs to be imported.
+"""
+
+from __future__ import annotations
+
+import _socket
+import marshal
+import os
+import select
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from drvs.executor.methods import USUAL, Method, choose
+from drvs.executor.offspring import Offspring
+from drvs.executor.setup import Setup, read
+
+PACKET_BYTES = 1 << 17
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Spawner:
+    """Its loop, and what it knows of each worker."""
+
+    def __init__(self, setup: Setup, setup_fd: int, control: int, caller: int) -> None:
+        self.setup = setup
+        self.setup_fd = setup_fd
+        self._control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, control)
+        self._poll = select.poll()
+        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._workers: dict[int, Offspring] = {}
+        self._ending = False
+        self.watch(control, self._hear)
+        self.watch(os.pidfd_open(caller), self._orphaned)
+        self.method: Method = choose(self)
+
+    # ---- for the methods -----------------------------------------------------------------------------------------
+
+    def watch(self, fd: int, handler: Callable[[int], None]) -> None:
+        """Call `handler(events)` whenever there is something to read, or an end."""
+        self._handlers[fd] = handler
+        self._poll.register(fd, select.POLLIN)
+
+    def forget(self, fd: int) -> None:
+        """Stop watching; call it before closing the descriptor."""
+        if self._handlers.pop(fd, None) is not None:
+            self._poll.unregister(fd)
+
+    def tell(self, *words: Any) -> None:
+        """Tell the caller."""
+        try:
+            self._control.send(marshal.dumps(words))
+        except OSError:
+            self._finish()
+
+    def adopt(self, rank: int, pid: int, stderr: int) -> None:
+        """Look after a worker that has been started."""
+        worker = self._workers[rank] = Offspring(rank, pid, stderr)
+        self.watch(worker.pidfd, lambda _: self._bury(worker))
+        self.watch(stderr, lambda events: self._listen(worker, events))
+        self.tell("started", rank, pid)
+
+    def replace_method(self, method: Method, why: str) -> None:
+        """Go on with another method, since this one does not work here."""
+        self.method = method
+        self.tell("method", method.name, why)
+
+    def fail(self, why: str) -> None:
+        """Tell the caller that no worker can ever be started."""
+        self.tell("failed", why)
+
+    # ---- events --------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until the caller has no more use for it."""
+        self.tell("method", self.method.name, "")
+        while not (self._ending and not self._workers):
+            for fd, events in self._poll.poll():
+                handler = self._handlers.get(fd)
+                if handler is not None:
+                    handler(events)
+        self.method.close()
+
+    def _hear(self, _events: int) -> None:
+        packet = self._control.recv(PACKET_BYTES)
+        if not packet:
+            self._finish()
+        word, *rest = marshal.loads(packet)
+        getattr(self, f"_on_{word}")(*rest)
+
+    def _on_start(self, place: tuple[str, int, int], ranks: list[int]) -> None:
+        self.method.start((*place, os.getpid()), ranks)
+
+    def _on_kill(self, rank: int) -> None:
+        if rank in self._workers:
+            self._workers[rank].kill()
+
+    def _on_end(self, spared: list[int]) -> None:
+        self._ending = True
+        self.method.close()
+        for worker in self._workers.values():
+            if worker.rank not in spared:
+                worker.kill()
+
+    def _listen(self, worker: Offspring, events: int) -> None:
+        if not worker.listen() and events & (select.POLLHUP | select.POLLERR):
+            self.forget(worker.stderr)
+
+    def _bury(self, worker: Offspring) -> None:
+        pidfd, stderr = worker.pidfd, worker.stderr
+        buried = worker.bury()
+        if buried is None:
+            return  # the poll comes back at once
+        self.forget(pidfd)
+        self.forget(stderr)
+        del self._workers[worker.rank]
+        self.tell("died", worker.rank, worker.pid, *buried)
+
+    def _orphaned(self, _events: int) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
+        """The caller is gone: nobody must stay."""
+        for worker in self._workers.values():
+            worker.kill()
+        self.method.close()
+        os._exit(0)
+
+
+def main(fields: tuple[Any, ...], setup_fd: str, control: str, caller: str) -> None:
+    """Be the spawner; BOOT calls this."""
+    from drvs.core._core import image_syscall
+    from drvs.executor.worker import PRCTL
+
+    for number in USUAL:
+        signal.signal(number, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    prctl = PRCTL.get(os.uname().machine)
+    if prctl is not None:
+        image_syscall(prctl, _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    if os.getppid() == int(caller):
+        Spawner(read(fields), int(setup_fd), int(control), int(caller)).run()
