@@ -62,6 +62,23 @@ def test_a_template_that_died_is_named(file: Path) -> None:
             made.copy(0, 1)
 
 
+def test_a_template_that_dies_among_many_orders_leaves_only_what_it_told(file: Path) -> None:
+    chosen = random.Random(2)
+    for _ in range(10):
+        children = procfs.text(os.getpid(), f"task/{os.getpid()}/children")
+        pids: list[int] = []
+        last = chosen.randrange(8)
+        with template(file) as made, pytest.raises(image.ImageError, match="has died"):
+            for pid in made.copies(50):
+                pids.append(pid)
+                if len(pids) > last:
+                    os.kill(made.pid, signal.SIGKILL)
+        assert last < len(pids) < 50
+        for pid in pids:
+            birth.kill(pid)
+        assert procfs.text(os.getpid(), f"task/{os.getpid()}/children") == children
+
+
 def test_a_closed_template_is_named(file: Path) -> None:
     with template(file) as made:
         pass

@@ -111,12 +111,13 @@ class _Plan:
 
     def arrival(self) -> list[Op]:
         area, numbers, pid = self.area, self.numbers, self.wishes.pid
+        highest = numbers.control + 1 + max(numbers.count, len(numbers.private) + 4)
         return [
             *([(BECOME, pid)] if pid else []),
             (calls.RT_SIGPROCMASK, 2, area.put(b"\xff" * 8), 0, 8),
             (calls.PRCTL, plan_process.PDEATHSIG, signal.SIGKILL, 0, 0, 0),
             *([(calls.SETSID,)] if self.wishes.detach else []),
-            *plan_process.raised_limits(area, self.meta),
+            *plan_process.raised_limits(area, self.meta, highest),
             (calls.CLOSE_RANGE, AREA_FD, _ALL, 0),
             (RECEIVE, CONTROL_FD, numbers.control + 1, numbers.count),
             (STATUS, CONTROL_FD, numbers.control),

@@ -9,6 +9,7 @@ import struct
 
 from drvs.procspace.image import calls, model, procfile
 from drvs.procspace.image.area import ARRIVE, MAY_FAIL, PATCH_TID, QUEUE, SIGRETURN, THREAD, Area, Op
+from drvs.procspace.image.errors import ImageError
 from drvs.procspace.image.registers import Registers, signal_frame
 
 PDEATHSIG = 1
@@ -23,14 +24,26 @@ _OF_THE_C_LIBRARY = (32, 33)
 NOFILE = int(resource.RLIMIT_NOFILE)
 
 
-def raised_limits(area: Area, meta: model.Meta) -> list[Op]:
-    """Make room for descriptors above those of the image, and raise what only root may raise."""
+def raised_limits(area: Area, meta: model.Meta, highest: int) -> list[Op]:
+    """Make room for descriptors above those of the image, and raise what only root may raise.
+
+    Args:
+        highest: the highest number that a descriptor will have meanwhile.
+
+    Raises:
+        ImageError: there is no room for that.
+    """
     ops: list[Op] = []
     for number, (_, hard) in enumerate(meta.limits):
         soft, ours = (limit & 2**64 - 1 for limit in resource.getrlimit(number))
         if os.geteuid() == 0 and hard > ours:
             ops.append(_limit(area, number, soft, hard))
     most = max(meta.limits[NOFILE][1] if os.geteuid() == 0 else 0, resource.getrlimit(NOFILE)[1])
+    if highest >= most:
+        raise ImageError(
+            f"a restore of this image needs {highest + 1} descriptors, and the limit is {most}.",
+            "Raise it (ulimit -n).",
+        )
     return [*ops, _limit(area, NOFILE, most, most)]
 
 
