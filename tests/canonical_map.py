@@ -24,7 +24,7 @@ SYMBOLS_TO_COME: dict[str, str] = {
     **{call["name"]: NODES for call in CANONICAL["m3ipc_guide"] if call["section"].startswith("5.")},
     **{call["name"]: MIGRATION for call in CANONICAL["m3ipc_guide"] if call["section"].startswith("6.")},
     "mnx_get2rmt_T": NODES,
-    **{request["name"]: PROCESS_SPACE for request in CANONICAL["bproc"]},
+    **{r["name"]: PROCESS_SPACE for r in CANONICAL["bproc"] if not r["name"].startswith("VMAD_")},
     **dict.fromkeys([*CANONICAL["rump"], *CANONICAL["rump_flags"]], CONTEXTS),
     **dict.fromkeys(CANONICAL["sysv_ipc"], CHECKPOINT),
 }
@@ -59,6 +59,19 @@ CANNOT_ARISE: dict[tuple[str, str], str] = {
 def calls_here() -> list[dict[str, object]]:
     """The guide's calls of the chapters that are complete, in its order."""
     return [call for call in CANONICAL["m3ipc_guide"] if call["section"].startswith(CHAPTERS_HERE)]
+
+
+IMAGE_CODES: dict[str, list[str]] = {
+    "VMAD_DO_DUMP": ["OK", "EBADF", "EINVAL", "EPERM"],
+    "VMAD_DO_UNDUMP": ["OK", "EBADF", "EINVAL", "ENOEXEC", "EPERM"],
+    "VMAD_DO_EXECDUMP": ["OK", "EBADF", "EINVAL", "ENOENT", "EACCES"],
+    "VMAD_LIB_CLEAR": ["OK", "EPERM"],
+    "VMAD_LIB_ADD": ["OK", "EEXIST", "EINVAL", "ENAMETOOLONG", "EPERM"],
+    "VMAD_LIB_DEL": ["OK", "ENOENT", "EINVAL", "EPERM"],
+    "VMAD_LIB_LIST": ["OK", "ENOSPC"],
+    "VMAD_LIB_SIZE": ["OK"],
+}
+"""Call of the mail about process images -> what it can return: the mail says only -errno, so these are ours."""
 
 
 def symbols() -> set[str]:

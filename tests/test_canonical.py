@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT / "tools" / "reference"))
 import calls as calls_table
 
 CALLS = {str(call["name"]): call for call in canonical_map.calls_here()}
+IMAGES = set(canonical_map.IMAGE_CODES)
 STUB = set(canonical_map.CANONICAL["m3ipc_authors_stub"]) - set(canonical_map.SYMBOLS_TO_COME)
 COVERS = list(declared(ROOT / "tests"))
 
@@ -30,7 +31,7 @@ def test_every_symbol_has_a_public_name_or_says_when_it_comes() -> None:
     assert not both, f"here already, so no longer to come: {sorted(both)}"
 
 
-@pytest.mark.parametrize("symbol", sorted({*CALLS, *STUB}))
+@pytest.mark.parametrize("symbol", sorted({*CALLS, *STUB, *IMAGES}))
 def test_its_public_names_can_be_reached(symbol: str) -> None:
     for name in calls_table.public_names()[symbol]:
         resolve(name)
@@ -66,6 +67,20 @@ def test_every_code_of_it_is_provoked_by_a_test_or_says_when_it_will(symbol: str
     assert not missing, f"no test has @covers({symbol!r}, …) for {missing}"
 
 
+@pytest.mark.parametrize("symbol", sorted(IMAGES))
+def test_every_result_of_a_call_for_images_is_provoked_by_a_test(symbol: str) -> None:
+    covered = {cover.code for cover in COVERS if cover.call == symbol}
+    assert not set(canonical_map.IMAGE_CODES[symbol]) - covered
+
+
+@pytest.mark.parametrize("symbol", sorted(IMAGES))
+def test_compat_has_the_numbers_of_the_calls_for_images(symbol: str) -> None:
+    from drvs.compat import bproc
+
+    request = next(r for r in canonical_map.CANONICAL["bproc"] if r["name"] == symbol)
+    assert getattr(bproc, symbol) == int(request["number"], 16)
+
+
 @pytest.mark.parametrize("symbol", sorted(STUB))
 def test_calls_beyond_the_guide_have_tests(symbol: str) -> None:
     assert "OK" in {cover.code for cover in COVERS if cover.call == symbol}
@@ -75,7 +90,12 @@ def test_covers_name_calls_and_codes_that_exist() -> None:
     from drvs.base.codes import Code
 
     codes = {code.canonical for code in Code} | {"EMOLNOTVMRUN", "EMOLPROXY"}
-    wrong = [cover for cover in COVERS if cover.call not in canonical_map.symbols() or cover.code not in codes]
+    wrong = [
+        cover
+        for cover in COVERS
+        if cover.call not in canonical_map.symbols()
+        or cover.code not in {*codes, *canonical_map.IMAGE_CODES.get(cover.call, [])}
+    ]
     assert not wrong
 
 

@@ -32,6 +32,10 @@ static uint32_t now_in(const uint32_t *word) {
     return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
+static bool cancelled(void) {
+    return mailbox.ticket && __atomic_load_n(&mailbox.cancelled, __ATOMIC_ACQUIRE) == mailbox.ticket;
+}
+
 /* ---- is the dumper still there? No descriptor may be open while it may stop us: it would be in the image. ----------------- */
 
 static bool is_dead_child(pid_t pid) {
@@ -74,7 +78,7 @@ static void receive(void) {
 /* A signal that comes just before a thread falls asleep does not wake it: so it comes again until the request is taken. */
 static void insist(void) {
     if (now_in(&mailbox.state) != MAILBOX_ASKED) return;
-    if (now_in(&mailbox.verdict) || gone(mailbox.dumper, true)) move(MAILBOX_ASKED, MAILBOX_IDLE);
+    if (cancelled() || gone(mailbox.dumper, true)) move(MAILBOX_ASKED, MAILBOX_IDLE);
     else wake_main(false);
 }
 
@@ -137,7 +141,7 @@ void mailbox_reset(void) {
 
 bool mailbox_take(void) {
     if (!move(MAILBOX_ASKED, MAILBOX_HOOKS)) return false;
-    if (!now_in(&mailbox.verdict)) return true;
+    if (!cancelled()) return true;
     move(MAILBOX_HOOKS, MAILBOX_IDLE);
     return false;
 }
@@ -180,7 +184,7 @@ enum mailbox_verdict mailbox_wait(void) {
         waited += wait_a_step();
         if (waited < STEP_NS) continue;
         waited = 0;
-        if (++steps > STEPS_MAX || gone(mailbox.dumper, steps % CLOSELY == 0)) abandon();
+        if (++steps > STEPS_MAX || cancelled() || gone(mailbox.dumper, steps % CLOSELY == 0)) abandon();
     }
     __atomic_store_n(&mailbox.state, MAILBOX_AFTER, __ATOMIC_RELEASE);
     return verdict;

@@ -38,6 +38,7 @@ struct mailbox {
     uint64_t bytes_written;
     uint64_t rank, size;
     uint64_t payload, payload_bytes;
+    uint64_t cancelled; /* the ticket of a request whose dumper gave up, perhaps before it was seen here */
     char problem[MAILBOX_PROBLEM];
     uint64_t set;
     siginfo_t info;

@@ -6,6 +6,8 @@
  */
 #include "binding.h"
 
+#include "../core/fork.h"
+
 #include <dlfcn.h>
 #include <limits.h>
 #include <string.h>
@@ -80,7 +82,8 @@ static int wait_without_gil(struct endpoint *self, struct request *r) {
         do code = k_call_wait(&self->handle, &r->call, deadline);
         while (code == K_BLOCKED && !handles_signals());
         Py_END_ALLOW_THREADS
-        if (r->call.ended) return code;
+        /* A handler may have come back in a process restored from an image, which is as unbound as a forked child. */
+        if (r->call.ended) return self->handle.fork_epoch == k_fork_epoch() ? code : K_NOTBIND;
         if (PyErr_CheckSignals() < 0) return raised(self, r);
         if (code == K_RESTARTSYS && !r->resume) return give_up(self, r, K_RESTARTSYS);
     }

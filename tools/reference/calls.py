@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from canonical_map import CANNOT_ARISE, CANONICAL, SYMBOLS_TO_COME, calls_here, to_come
+from canonical_map import CANNOT_ARISE, CANONICAL, IMAGE_CODES, SYMBOLS_TO_COME, calls_here, to_come
 from support.covers import declared
 
 from markdown import table, whole_page
@@ -23,6 +23,11 @@ SOURCE = ROOT / "src"
 CANONICAL_LINE = re.compile(r"^\s*Canonical:\s*(.*)$", re.M)
 
 BEYOND = "The authors' header has them, the guide leaves them out."
+
+IMAGES = """
+The calls of BProc's interface to VMADump, as the mail describes them. In `drvs.compat.bproc` they are functions with
+ints in and negative errno out, and `bproc_syscall(number, …)`.
+"""
 
 INTRODUCTION = """
 Every call of chapters 3 and 4 of the *M3-IPC 1.6 Programmer's Guide*. Each is found under its own name, with ints in
@@ -39,7 +44,7 @@ def public_names() -> dict[str, list[str]]:
         if not {"compat", "daemon"} & set(path.parts):
             for name, doc in _documented(ast.parse(path.read_text()), _module(path)):
                 for line in CANONICAL_LINE.findall(doc):
-                    for symbol in re.findall(r"\b(?:mnx|bproc|rump\w*?)_\w+", line):
+                    for symbol in re.findall(r"\b(?:mnx|bproc|VMAD|rump\w*?)_\w+", line):
                         if name not in found[symbol]:
                             found[symbol].append(name)
     return {symbol: sorted(names, key=lambda name: (".aio." in name, name)) for symbol, names in found.items()}
@@ -48,6 +53,8 @@ def public_names() -> dict[str, list[str]]:
 def _module(path: Path) -> str:
     """The package a user imports a file's names from: drvs for the API and the core, the package itself for others."""
     package = path.relative_to(SOURCE).parts[1].removesuffix(".py")
+    if package == "procspace":
+        return "drvs.procspace.image"
     return "drvs" if package in ("api", "core", "__init__") else f"drvs.{package}"
 
 
@@ -103,6 +110,18 @@ def beyond(names: dict[str, list[str]], tests: dict[tuple[str, str], list[str]])
     return table(["call", "here", "codes and their tests"], rows)
 
 
+def images(names: dict[str, list[str]], tests: dict[tuple[str, str], list[str]]) -> str:
+    """The table of the calls for process images."""
+    rows = []
+    for request in CANONICAL["bproc"]:
+        name = request["name"]
+        for index, code in enumerate(IMAGE_CODES.get(name, [])):
+            here = ", ".join(f"`{ours}`" for ours in names.get(name, [])) or "**missing**"
+            first = [request["number"], f"`{name}`", here] if not index else ["", "", ""]
+            rows.append([*first, code, test_cell(name, code, tests)])
+    return table(["number", "call", "here", "result", "tests"], rows)
+
+
 def page() -> str:
     """The whole page."""
     names, tests = public_names(), tests_by_code()
@@ -113,4 +132,5 @@ def page() -> str:
         codes = codes if "OK" in codes else ["OK", *codes]
         parts.append(table(["code", "tests"], [[code, test_cell(name, code, tests)] for code in codes]))
     parts += ["## Calls beyond the guide", BEYOND, beyond(names, tests)]
+    parts += ["## Calls for process images", IMAGES, images(names, tests)]
     return whole_page("Calls of the guide, their names here, their codes and the tests", *parts)

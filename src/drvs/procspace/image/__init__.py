@@ -6,18 +6,40 @@
     read_meta(fd)       what an image says about itself
     verify(fd)          every checksum of it
     ready()             in a program: here its copies start
+    dump_self(fd)       the caller's own image; returns 0 in the restored process
+    undump(fd)          the caller becomes the program, under its pid
+    exec_dump(fd, argv) a program before its first instruction; ready_dump: at its ready()
+    library_list()      files that are presumed to be there at a restore; library_add, _remove, _clear, _size
 
 `docs/explanation/how-an-image-is-made.md` tells the whole story. x86-64 Linux only.
 """
 
 from drvs.procspace.image.dump import Dumped, dump
 from drvs.procspace.image.errors import BadImage, ImageError, Mismatch, Refused
+from drvs.procspace.image.execdump import exec_dump, ready_dump
+from drvs.procspace.image.library import (
+    DUMP_ALL,
+    DUMP_EXEC,
+    DUMP_LIBS,
+    DUMP_OTHER,
+    library_add,
+    library_clear,
+    library_list,
+    library_remove,
+    library_size,
+)
 from drvs.procspace.image.ready import ready
+from drvs.procspace.image.replace import undump
 from drvs.procspace.image.restore import restore
+from drvs.procspace.image.selfdump import dump_self
 from drvs.procspace.image.template import Template, start
 from drvs.procspace.image.verify import read_meta, verify
 
 __all__ = [
+    "DUMP_ALL",
+    "DUMP_EXEC",
+    "DUMP_LIBS",
+    "DUMP_OTHER",
     "BadImage",
     "Dumped",
     "ImageError",
@@ -25,9 +47,18 @@ __all__ = [
     "Refused",
     "Template",
     "dump",
+    "dump_self",
+    "exec_dump",
+    "library_add",
+    "library_clear",
+    "library_list",
+    "library_remove",
+    "library_size",
     "read_meta",
     "ready",
+    "ready_dump",
     "restore",
     "start",
+    "undump",
     "verify",
 ]

@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from drvs.procspace.image import area, calls, machine
@@ -39,19 +41,12 @@ class Newborn:
     def __init__(self, content: bytes) -> None:
         """Start a program that reads its area and works through the table in it."""
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        file = os.memfd_create("drvs-area", os.MFD_CLOEXEC)
-        lifted: list[int] = []
         try:
-            os.write(file, content)
-            lifted += [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LIFTED) for fd in (theirs.fileno(), file)]
-            self.pid = _spawn(*lifted)
+            with theirs, start_files(theirs, content) as (control, file):
+                self.pid = _spawn(control, file)
         except BaseException:
             self.control.close()
             raise
-        finally:
-            for fd in (*lifted, file):
-                os.close(fd)
-            theirs.close()
 
     def answer(self) -> Answer | None:
         """Wait for what it says next; None if it has ended."""
@@ -61,6 +56,19 @@ class Newborn:
         """Kill it."""
         self.control.close()
         kill(self.pid)
+
+
+@contextmanager
+def start_files(theirs: socket.socket, content: bytes) -> Iterator[tuple[int, int]]:
+    """Give the two files that a program starts with, its socket and its area, above the numbers they will have."""
+    with ExitStack() as stack:
+        file = os.memfd_create("drvs-area", os.MFD_CLOEXEC)
+        stack.callback(os.close, file)
+        os.write(file, content)
+        lifted = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LIFTED) for fd in (theirs.fileno(), file)]
+        for fd in lifted:
+            stack.callback(os.close, fd)
+        yield lifted[0], lifted[1]
 
 
 def receive(control: socket.socket) -> Answer | None:

@@ -82,6 +82,11 @@ def _found(pid: int, pidfd: int, number: int) -> Found:
     return Found(pid, pidfd, number, os.readlink(f"/proc/{pid}/fd/{number}"), info)
 
 
+def standard_streams() -> list[model.AnyOpen]:
+    """Describe what a process has open of which nothing is kept: its restorer's standard streams."""
+    return [model.Stream(numbers=[(number, False)], number=number) for number in range(_FIRST_REAL)]
+
+
 def describe(found: list[Found], close_unknown: bool) -> list[model.AnyOpen]:
     """Describe the open files that descriptors lead to.
 

@@ -6,15 +6,17 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from drvs.procspace.image import machine, maps, model, procfile, refusals, state
+from drvs.procspace.image import descriptors, library, machine, maps, model, procfile, refusals, state
 from drvs.procspace.image.errors import Refused
 from drvs.procspace.image.format import Kind, Writer
-from drvs.procspace.image.recorder import Layout, Progress, describe, write_contents, write_pages
-from drvs.procspace.image.snapshot import Snapshot
+from drvs.procspace.image.hooked import Waiting, hooks_run
+from drvs.procspace.image.library import DUMP_ALL
+from drvs.procspace.image.recorder import Layout, Progress, Run, describe, write_contents, write_pages
+from drvs.procspace.image.snapshot import refuse_not_forked
 from drvs.procspace.image.standing import Standing
 from drvs.procspace.image.tracer import Gone, Tracer
 
@@ -28,6 +30,8 @@ class Dumped:
     page_bytes: int
     image_bytes: int
     paused_s: float
+    hooks: str = "none"
+    """Of drvs.hooks: "none" (it has not imported that), "run", or "left out"."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,18 @@ class Options:
     """How to dump: see `dump`."""
 
     stop: bool = False
-    everything: bool = False
     close_fds: bool = False
     no_descriptors: bool = False
     snapshot: bool = False
     exempt: Collection[int] = ()
+    hooks: bool = True
+    hook_timeout_s: float = 10.0
+    waits_at: int = 0
     progress: Progress | None = None
+    wanted: Callable[[str], bool] = lambda _name: False
+    """Says of a mapped file whether its contents belong into the image."""
+    tracer: Callable[[int], Tracer] = Tracer
+    """Stops it."""
 
 
 def dump(
@@ -53,6 +63,10 @@ def dump(
     no_descriptors: bool = False,
     snapshot: bool = False,
     exempt: Collection[int] = (),
+    hooks: bool = True,
+    hook_timeout_s: float = 10.0,
+    waits_at: int = 0,
+    flags: int = 0,
     progress: Progress | None = None,
 ) -> Dumped:
     """Write the image of a running process to a descriptor.
@@ -66,9 +80,13 @@ def dump(
         stop: end the process once the image is complete and synced.
         everything: put pages of files in too, so that no file is needed (or checked) at the restore.
         close_fds: put dead placeholders where descriptors cannot be kept, instead of refusing.
-        no_descriptors: keep none at all, the standard streams included.
+        no_descriptors: keep none: the standard streams are the restorer's.
         snapshot: let the process go on as soon as a duplicate of it has been forked, and read from that.
         exempt: children of the process that do not matter.
+        hooks: let a process that has imported `drvs.hooks` run them before; False leaves them out.
+        hook_timeout_s: how long they may take.
+        waits_at: address of the mailbox of a process that waits there already, as it dumps itself.
+        flags: which files' contents go into the image, if not all: see `dump_self`.
         progress: told how far it is.
 
     Raises:
@@ -77,133 +95,131 @@ def dump(
     """
     if stop and snapshot:
         raise ValueError("a process that is to end needs no snapshot")
-    options = Options(stop, everything, close_fds, no_descriptors, snapshot, exempt, progress)
+    options = Options(
+        stop, close_fds, no_descriptors, snapshot, exempt, hooks, hook_timeout_s, waits_at, progress,
+        library.contents_wanted(DUMP_ALL if everything else flags, procfile.link(pid, "exe")),
+    )
     machine.blob()
     refusals.check(pid, exempt)
     try:
-        return (_from_snapshot if snapshot else _standing_still)(pid, Writer(fd), options)
+        with hooks_run(pid, hooks, hook_timeout_s, waits_at) as waiting:
+            work = Work(pid, Writer(fd), options, waiting)
+            return work.from_snapshot() if snapshot else work.standing_still()
     except (Gone, ProcessLookupError):
         raise Refused(f"process {pid} ended while it was being dumped.") from None
 
 
-# ---- while it stands -------------------------------------------------------------------------------------------------
+class Work:
+    """One dump."""
 
+    def __init__(self, pid: int, writer: Writer, options: Options, waiting: Waiting) -> None:
+        self.pid, self.writer, self.options, self.waiting = pid, writer, options, waiting
 
-def _standing_still(pid: int, writer: Writer, options: Options) -> Dumped:
-    with _stopped(pid, options) as (standing, started):
-        layout = _layout(pid, standing, options)
-        asked = standing.ask(layout.vmas)
-        if standing.removed:
-            layout = _layout(pid, standing, options)
-        runs = layout.find_pages(pid)
-        meta = describe(pid, pid, standing.memory, layout, asked)
-        meta.open_files = standing.open_files
-        writer.header()
-        writer.meta(meta)
-        write_contents(writer, standing.open_files, standing.found)
-        page_bytes = write_pages(writer, pid, standing.memory, runs, options.progress)
-        writer.record(Kind.END, page_bytes)
-        paused = time.monotonic() - started
-        if options.stop:
-            _end(writer.fd, standing.pidfd)
-    return Dumped(pid, len(meta.threads), page_bytes, writer.nbytes, paused)
+    def standing_still(self) -> Dumped:
+        """Write the image while the process stands."""
+        with self._stopped() as (standing, started):
+            layout = self._layout(standing, maps.read(self.pid))
+            asked = standing.ask(layout.vmas)
+            if standing.removed:
+                layout = self._layout(standing, maps.read(self.pid))
+            runs = layout.find_pages(self.pid)
+            meta = self._describe(standing, self.pid, standing.memory, layout, asked)
+            self._begin(meta)
+            write_contents(self.writer, standing.open_files, standing.found)
+            page_bytes = self._pages(self.pid, standing.memory, runs)
+            if self.options.stop:
+                self._end(standing.pidfd)
+            else:
+                self.waiting.goes_on(standing.memory, self.writer.nbytes)
+        return self._done(meta, page_bytes, time.monotonic() - started)
 
+    def from_snapshot(self) -> Dumped:
+        """Write the image from a duplicate while the process runs on."""
+        program = procfile.content(self.pid, "auxv")
+        before = maps.read(self.pid)
+        refuse_not_forked(self.pid, before)
+        with ExitStack() as stack:
+            apart = stack.enter_context(open(os.memfd_create("drvs-contents"), "r+b", buffering=0)).fileno()
+            with self._stopped() as (standing, started):
+                stack.callback(standing.end_snapshot)
+                if procfile.content(self.pid, "auxv") != program:
+                    raise Refused(f"process {self.pid} executed another program meanwhile.", "Try again.")
+                write_contents(Writer(apart), standing.open_files, standing.found)
+                asked = standing.ask(before, duplicate=True)
+                self.waiting.goes_on(standing.memory)
+            paused = time.monotonic() - started
+            meta, page_bytes = self._write_from(standing, asked, before, apart)
+        return self._done(meta, page_bytes, paused)
 
-def _layout(pid: int, standing: Standing, options: Options) -> Layout:
-    return Layout(pid, maps.read(pid), standing.open_files, options.everything)
-
-
-@contextmanager
-def _stopped(pid: int, options: Options) -> Iterator[tuple[Standing, float]]:
-    """Stop a process, and look at what it has open; gives it, and when it was stopped."""
-    with (
-        procfile.pidfd(pid) as pidfd,
-        _traced(pid) as (tracer, started),
-        # Not before it is stopped: a program executed meanwhile has another memory.
-        procfile.opened(f"/proc/{pid}/mem", os.O_RDWR) as memory,
-    ):
-        refusals.check_stopped(pid, options.exempt)
-        state.refuse_timers(pid)
-        standing = Standing(tracer, memory, pidfd)
-        if not options.no_descriptors:
-            standing.look_at_descriptors(options.close_fds)
-        yield standing, started
-
-
-@contextmanager
-def _traced(pid: int) -> Iterator[tuple[Tracer, float]]:
-    started = time.monotonic()
-    with Tracer(pid) as tracer:
-        yield tracer, started
-
-
-def _end(fd: int, pidfd: int) -> None:
-    """The image is complete: sync it, then end the process."""
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a pipe cannot be synced
-            raise
-    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-
-
-# ---- from a duplicate ------------------------------------------------------------------------------------------------
-
-
-def _from_snapshot(pid: int, writer: Writer, options: Options) -> Dumped:
-    program = procfile.content(pid, "auxv")
-    before = _before_a_snapshot(pid)
-    with open(os.memfd_create("drvs-contents", os.MFD_CLOEXEC), "r+b", buffering=0) as waiting:
-        with _stopped(pid, options) as (standing, started):
-            if procfile.content(pid, "auxv") != program:
-                raise Refused(f"process {pid} executed another program meanwhile.", "Try again.")
-            write_contents(Writer(waiting.fileno()), standing.open_files, standing.found)
-            asked = standing.ask(before, duplicate=True)
-        paused = time.monotonic() - started
+    def _write_from(
+        self, standing: Standing, asked: state.Asked, before: list[maps.Vma], apart: int
+    ) -> tuple[model.Meta, int]:
+        """Write the image from the duplicate; `apart` is the file with what waited in descriptors."""
         assert standing.snapshot is not None
-        with standing.snapshot as duplicate:
-            return _write_from(duplicate, before, standing.open_files, asked, waiting.fileno(), writer, options, paused)
+        source, area = standing.snapshot.pid, standing.snapshot.area
+        layout = self._layout(standing, maps.without(maps.read(source), *area))
+        layout.lock_again(before)
+        runs = layout.find_pages(source)
+        with procfile.opened(f"/proc/{source}/mem", os.O_RDWR) as memory:
+            meta = self._describe(standing, source, memory, layout, asked)
+            self._begin(meta)
+            self.writer.append(apart)
+            return meta, self._pages(source, memory, runs)
+
+    # ---- parts of both -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _stopped(self) -> Iterator[tuple[Standing, float]]:
+        """Stop the process, and look at what it has open; gives it, and when it was stopped."""
+        with (
+            procfile.pidfd(self.pid) as pidfd,
+            _traced(self.options.tracer(self.pid)) as (tracer, started),
+            # Not before it is stopped: a program executed meanwhile has another memory.
+            procfile.opened(f"/proc/{self.pid}/mem", os.O_RDWR) as memory,
+        ):
+            refusals.check_stopped(self.pid, self.options.exempt)
+            state.refuse_timers(self.pid)
+            self.waiting.check(memory)
+            standing = Standing(tracer, memory, pidfd)
+            if not self.options.no_descriptors:
+                standing.look_at_descriptors(self.options.close_fds)
+            yield standing, started
+
+    def _layout(self, standing: Standing, vmas: list[maps.Vma]) -> Layout:
+        return Layout(self.pid, vmas, standing.open_files, self.options.wanted)
+
+    def _describe(self, standing: Standing, source: int, memory: int, layout: Layout, asked: state.Asked) -> model.Meta:
+        meta = describe(self.pid, source, memory, layout, asked)
+        none_kept = self.options.no_descriptors
+        meta.open_files = descriptors.standard_streams() if none_kept else standing.open_files
+        meta.mailbox, meta.hooked = self.waiting.address, self.waiting.hooked
+        return meta
+
+    def _begin(self, meta: model.Meta) -> None:
+        self.writer.header()
+        self.writer.meta(meta)
+
+    def _pages(self, source: int, memory: int, runs: list[Run]) -> int:
+        page_bytes = write_pages(self.writer, source, memory, runs, self.options.progress)
+        self.writer.record(Kind.END, page_bytes)
+        return page_bytes
+
+    def _end(self, pidfd: int) -> None:
+        """The image is complete: sync it, then end the process."""
+        try:
+            os.fsync(self.writer.fd)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a pipe cannot be synced
+                raise
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+    def _done(self, meta: model.Meta, page_bytes: int, paused_s: float) -> Dumped:
+        hooks = "run" if meta.hooked else "left out" if meta.mailbox else "none"
+        return Dumped(self.pid, len(meta.threads), page_bytes, self.writer.nbytes, paused_s, hooks)
 
 
-def _before_a_snapshot(pid: int) -> list[maps.Vma]:
-    """Look at the memory map of a process that runs: what forks cannot copy, or images not keep, is refused now."""
-    vmas = maps.read(pid)
-    for vma in vmas:
-        if "dc" in vma.flags:
-            raise Refused(
-                f"process {pid} has memory at {vma.start:#x} that forks do not copy (MADV_DONTFORK).",
-                "Dump it without a snapshot.",
-            )
-    return vmas
-
-
-def _write_from(
-    duplicate: Snapshot,
-    before: list[maps.Vma],
-    open_files: list[model.AnyOpen],
-    asked: state.Asked,
-    waiting: int,
-    writer: Writer,
-    options: Options,
-    paused: float,
-) -> Dumped:
-    pid, source = duplicate.tracer.pid, duplicate.pid
-    layout = Layout(pid, maps.without(maps.read(source), *duplicate.area), open_files, options.everything)
-    _lock_again(layout, before)
-    runs = layout.find_pages(source)
-    with procfile.opened(f"/proc/{source}/mem", os.O_RDWR) as memory:
-        meta = describe(pid, source, memory, layout, asked)
-        meta.open_files = open_files
-        writer.header()
-        writer.meta(meta)
-        writer.append(waiting)
-        page_bytes = write_pages(writer, source, memory, runs, options.progress)
-        writer.record(Kind.END, page_bytes)
-    return Dumped(pid, len(meta.threads), page_bytes, writer.nbytes, paused)
-
-
-def _lock_again(layout: Layout, before: list[maps.Vma]) -> None:
-    """Forks do not inherit that memory is locked."""
-    locked = {vma.start for vma in before if "lo" in vma.flags}
-    for region in layout.regions:
-        region.locked = region.start in locked
+@contextmanager
+def _traced(tracer: Tracer) -> Iterator[tuple[Tracer, float]]:
+    started = time.monotonic()
+    with tracer:
+        yield tracer, started

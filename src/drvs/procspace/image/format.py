@@ -1,5 +1,6 @@
 """The stream: a header, then records, each with a checksum of its own, in an order that lets it flow through a pipe.
 
+    LAUNCHER    in executable images: a line that begins with #!
     HEADER      8 bytes "DRVSIMG\\n", u16 version, u16 machine, u32 page size
     META        msgpack of model.Meta
     DATA …      contents of open files: address = index into open_files; payload = u64 offset, bytes
@@ -37,6 +38,8 @@ _AGAIN = "Make the image again."
 RECORD_BYTES = _RECORD.size
 RECORD_MAX = 1 << 20
 META_MAX = 1 << 28
+LAUNCHER_MAX = 255
+"""Bytes of the launcher line that may stand before the header: Linux reads no more of it."""
 
 
 class Kind(IntEnum):
@@ -103,7 +106,11 @@ class Reader:
 
     def header(self) -> None:
         """Read and check the beginning."""
-        data = self._some(_HEADER.size)
+        data = self._some(2)
+        if data == b"#!":
+            self._launcher_line()
+            data = b""
+        data += self._some(_HEADER.size - len(data))
         if data[:8] != MAGIC:
             raise BadImage("this is no process image.")
         if len(data) < _HEADER.size:
@@ -119,6 +126,12 @@ class Reader:
             )
         if page != PAGE:
             raise BadImage(f"the image has pages of {page} bytes.", "Restore it on a machine with such pages.")
+
+    def _launcher_line(self) -> None:
+        """An executable image begins with the line by which the kernel starts it; it is skipped unread."""
+        for _ in range(LAUNCHER_MAX):
+            if self._some(1) in (b"\n", b""):
+                return
 
     def record(self) -> tuple[Kind, int, bytes]:
         """Read a record: kind, address, payload."""

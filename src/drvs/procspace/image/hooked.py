@@ -59,7 +59,7 @@ def hooks_run(pid: int, enabled: bool, timeout_s: float, waits_at: int = 0) -> I
     try:
         yield waiting
     finally:
-        if waiting.hooked and not waiting.told:
+        if waiting.hooked and not waiting.told and not waits_at:  # who waits by itself is told more
             _let_go(waiting)
 
 

@@ -26,8 +26,9 @@ IDLE, ASKED, HOOKS, READY, AFTER, FAILED = range(6)
 GOES_ON, RESTORED, ABANDONED, REFUSED = 1, 2, 3, 4
 AT_READY = 1
 
-_LAYOUT = struct.Struct("<16sIIIIiiIIQQQQQ256s")
-_VERDICT_AT, _BYTES_AT, _RANK_AT, _SIZE_AT, _PAYLOAD_AT, _PAYLOAD_BYTES_AT, _PROBLEM_AT = 24, 48, 56, 64, 72, 80, 88
+_LAYOUT = struct.Struct("<16sIIIIiiIIQQQQQQ256s")
+_VERDICT_AT, _BYTES_AT, _RANK_AT, _SIZE_AT, _PAYLOAD_AT, _PAYLOAD_BYTES_AT = 24, 48, 56, 64, 72, 80
+_CANCELLED_AT, _PROBLEM_AT = 88, 96
 _INFO_AT = _LAYOUT.size + 8
 _PROBLEM_MAX = 256
 _RT_SIGTIMEDWAIT, _RT_TGSIGQUEUEINFO = 128, 297
@@ -196,6 +197,7 @@ class _Request:
 
     def run(self, timeout_s: float) -> None:
         self._await(lambda letter: letter.state in (IDLE, FAILED), "another dump of it is under way", timeout_s)
+        self._await(self._handled, "its main thread did not come to Python code", timeout_s)
         self._send(read(self.memory, self.address).signal)
         try:
             self._await(
@@ -203,11 +205,16 @@ class _Request:
                 "its main thread did not come to run its hooks", timeout_s,
             )  # fmt: skip
         except BaseException:
-            store_verdict(self.memory, self.address, GOES_ON, 0)
+            _write(self.memory, self.address + _CANCELLED_AT, self.ticket)
             raise
         letter = read(self.memory, self.address)
         if letter.state == FAILED:
             raise Refused(f"a hook of process {self.pid} failed: {letter.problem}.", "--no-hooks leaves them out.")
+
+    def _handled(self, letter: Letter) -> bool:
+        """A process without a handler for the signal would be ended, should its mailbox lie."""
+        caught = int(procfile.status(self.pid).get("SigCgt", "0"), 16)
+        return letter.signal > 0 and bool(caught >> (letter.signal - 1) & 1)
 
     def _send(self, signal: int) -> None:
         info = struct.pack("<iiiiiIQ", signal, 0, _SI_QUEUE, 0, os.getpid(), os.getuid(), self.ticket).ljust(128, b"\0")
@@ -235,12 +242,19 @@ class _Request:
 
 def store_verdict(memory: int, address: int, verdict: int, bytes_written: int, problem: str = "") -> None:
     """Tell a process that waits how it goes on. One that has gone is none of our concern."""
-    try:
-        if problem:
-            text = problem.encode(errors="replace")[: _PROBLEM_MAX - 1]
+    if problem:
+        text = problem.encode(errors="replace")[: _PROBLEM_MAX - 1]
+        try:
             os.pwrite(memory, text.ljust(_PROBLEM_MAX, b"\0"), address + _PROBLEM_AT)
-        os.pwrite(memory, bytes_written.to_bytes(8, "little"), address + _BYTES_AT)
-        os.pwrite(memory, verdict.to_bytes(8, "little"), address + _VERDICT_AT)
+        except OSError:
+            return
+    _write(memory, address + _BYTES_AT, bytes_written)
+    _write(memory, address + _VERDICT_AT, verdict)
+
+
+def _write(memory: int, address: int, value: int) -> None:
+    try:
+        os.pwrite(memory, value.to_bytes(8, "little"), address)
     except OSError:
         pass
 

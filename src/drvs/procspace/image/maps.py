@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ _UNKEPT = {
 }  # fmt: skip
 _SYSTEM = ("[vdso]", "[vvar]", "[vvar_vclock]")
 _DELETED = " (deleted)"
+_VM_REGION = "/memfd:drvs-vm"
+"""The shared memory of a VM that the process is bound in. Copies start unbound: they get empty memory in its place."""
 _LOOKED_THROUGH = 16 << 20
 
 
@@ -76,13 +78,13 @@ def _advice(flags: str) -> tuple[int, ...]:
 class Describer:
     """Turns memory maps into regions and the list of files they refer to."""
 
-    def __init__(self, pid: int, memfds: set[int], everything: bool) -> None:
+    def __init__(self, pid: int, memfds: set[int], wanted: Callable[[str], bool]) -> None:
         self.pid = pid
         self.files: list[model.File] = []
         self.whole: set[int] = set()
         """Starts of regions all of whose bytes go into the image."""
         self._memfds = memfds
-        self._everything = everything
+        self._wanted = wanted
         self._index: dict[str, int] = {}
 
     def regions(self, vmas: list[Vma]) -> list[model.Region]:
@@ -111,6 +113,9 @@ class Describer:
 
     def _of_file(self, vma: Vma, region: model.Region) -> None:
         region.offset = vma.offset
+        if vma.shared and vma.name.startswith(_VM_REGION) and vma.inode not in self._memfds:
+            region.shared, region.offset = False, 0
+            return
         if vma.shared and vma.name.startswith("/memfd:"):
             if vma.inode not in self._memfds:
                 raise Refused(
@@ -120,7 +125,7 @@ class Describer:
             return
         if vma.shared and (vma.name.endswith(_DELETED) or not vma.name.startswith("/")):
             raise Refused(f"process {self.pid} shares memory through {vma.name}, which has no path.")
-        if not vma.shared and (self._everything or not self._reachable(vma)):
+        if not vma.shared and (self._wanted(vma.name) or not self._reachable(vma)):
             self.whole.add(vma.start)
             region.has_pages, region.offset = True, 0
             return

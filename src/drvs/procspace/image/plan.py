@@ -56,6 +56,8 @@ class Numbers:
     """By index into the image's open files."""
     private: dict[int, int] = field(default_factory=dict)
     """The same for those that each copy has for itself."""
+    kept: dict[int, int] = field(default_factory=dict)
+    """Descriptors of a program that is replaced, by the numbers they keep."""
 
 
 @dataclass
@@ -66,6 +68,8 @@ class Wishes:
     """The pid to have, 0 for any; the ids of the threads are kept then too."""
     detach: bool = False
     before: Before = lambda _area: []
+    replaces: bool = False
+    """It is made of a program that has gone already: nobody hears an answer."""
 
 
 def restored(meta: model.Meta, numbers: Numbers, wishes: Wishes) -> bytes:
@@ -127,8 +131,9 @@ class _Plan:
 
     def descriptors(self, made: dict[int, int]) -> list[Op]:
         """Give all descriptors their numbers, and close what the image does not have."""
-        ops = self.placed(made) + self.streams()
-        ops += self.closed_but({number for opened in self.meta.open_files for number, _ in opened.numbers})
+        kept = self.numbers.kept
+        ops = self.placed(made) + self.streams() + [(calls.DUP3, fd, number, 0) for number, fd in kept.items()]
+        ops += self.closed_but({number for opened in self.meta.open_files for number, _ in opened.numbers} | {*kept})
         return ops + self.watches(made)
 
     def placed(self, made: dict[int, int]) -> list[Op]:
@@ -207,7 +212,7 @@ class _Plan:
         return [
             (calls.PRCTL, plan_process.PDEATHSIG, self.meta.parent_death_signal, 0, 0, 0),
             plan_process.descriptor_limit(self.area, self.meta),
-            (ANSWER,),
+            (ANSWER | MAY_FAIL,) if self.wishes.replaces else (ANSWER,),
             (calls.CLOSE_RANGE, self.numbers.control, _ALL, 0),
             # Last: until here a user that root has become may not look at what root had in memory and open.
             (calls.PRCTL, _PR_SET_DUMPABLE, 1, 0, 0, 0),

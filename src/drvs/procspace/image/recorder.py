@@ -25,15 +25,20 @@ _WIPED_BY_FORKS = 18
 class Layout:
     """The memory map of a process, and the regions that an image makes of it."""
 
-    def __init__(self, pid: int, vmas: list[maps.Vma], open_files: list[model.AnyOpen], everything: bool) -> None:
+    def __init__(
+        self, pid: int, vmas: list[maps.Vma], open_files: list[model.AnyOpen], wanted: Callable[[str], bool]
+    ) -> None:
         """Describe it.
+
+        Args:
+            wanted: says of a mapped file whether its contents are to be kept.
 
         Raises:
             Refused: something of it cannot be kept.
         """
         memfds = {opened.inode for opened in open_files if isinstance(opened, model.MemFd)}
         self.vmas = vmas
-        self._describer = maps.Describer(pid, memfds, everything)
+        self._describer = maps.Describer(pid, memfds, wanted)
         self.regions = self._describer.regions(vmas)
         self.files = self._describer.files
         self.whole = self._describer.whole
@@ -46,6 +51,12 @@ class Layout:
                 for region in self.regions
                 for address, nbytes in self._own_pages(pagemap, region)
             ]
+
+    def lock_again(self, before: list[maps.Vma]) -> None:
+        """Note which memory is locked by an earlier look: forks do not inherit it."""
+        locked = {vma.start for vma in before if "lo" in vma.flags}
+        for region in self.regions:
+            region.locked = region.start in locked
 
     def _how(self, region: model.Region) -> int:
         return (_SKIP_ZERO if region.file < 0 else 0) | (_LENIENT if region.start in self.whole else 0)

@@ -47,12 +47,7 @@ def restore(fd: int, *, keep_pid: bool = False, detach: bool = False) -> int:
     )  # fmt: skip
     with named_failures(), ExitStack() as stack:
         parcel, numbers = mapped(stack, meta, fd)
-        reopener = stack.enter_context(Reopener(meta))
-        reopener.make()
-        reopener.fill(reader.data(meta))
-        reopener.finish()
-        numbers.opened = {index: parcel.add(made, own=False) for index, made in reopener.made.items()}
-        numbers.count = len(parcel)
+        reopened(stack, meta, reader, parcel, numbers)
         newborn = delivered(plan.restored(meta, numbers, wishes), parcel, wishes.pid)
         newborn.control.close()
         return newborn.pid
@@ -67,7 +62,9 @@ def begin(fd: int) -> tuple[Reader, model.Meta]:
     return reader, reader.meta()
 
 
-def mapped(stack: ExitStack, meta: model.Meta, stream: int, *more: int) -> tuple[Parcel, plan.Numbers]:
+def mapped(
+    stack: ExitStack, meta: model.Meta, stream: int, *more: int, lowest: int = 0
+) -> tuple[Parcel, plan.Numbers]:
     """Open the files that an image maps, check that it fits here, and put them into a new parcel with the stream.
 
     Args:
@@ -75,8 +72,9 @@ def mapped(stack: ExitStack, meta: model.Meta, stream: int, *more: int) -> tuple
         meta: the description.
         stream: what the pages are read from.
         more: descriptors that are to come first.
+        lowest: the least number that one may get.
     """
-    control = first_free(meta)
+    control = max(lowest, first_free(meta))
     parcel = Parcel(control + 1)
     stack.callback(parcel.close)
     for fd in more:
@@ -90,6 +88,16 @@ def mapped(stack: ExitStack, meta: model.Meta, stream: int, *more: int) -> tuple
     except (OSError, ValueError):
         pass
     return parcel, numbers
+
+
+def reopened(stack: ExitStack, meta: model.Meta, reader: Reader, parcel: Parcel, numbers: plan.Numbers) -> None:
+    """Make what the image has open, with its contents, and put it into the parcel, which is complete then."""
+    reopener = stack.enter_context(Reopener(meta))
+    reopener.make()
+    reopener.fill(reader.data(meta))
+    reopener.finish()
+    numbers.opened = {index: parcel.add(made, own=False) for index, made in reopener.made.items()}
+    numbers.count = len(parcel)
 
 
 def _open_files(stack: ExitStack, meta: model.Meta) -> dict[int, int]:

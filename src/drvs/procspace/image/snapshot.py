@@ -14,8 +14,8 @@ import os
 import signal
 import struct
 
-from drvs.procspace.image import calls, procfile
-from drvs.procspace.image.errors import ImageError
+from drvs.procspace.image import calls, maps, procfile
+from drvs.procspace.image.errors import ImageError, Refused
 from drvs.procspace.image.remote import AREA_BYTES, SPARE_AT, Remote, op
 from drvs.procspace.image.tracer import EVENT_CLONE, OPTIONS, Gone, Tracer
 
@@ -30,7 +30,7 @@ _STACK_OF_HELPER, _STACK_OF_DUPLICATE, _STACK_BYTES = 0x1000, 0x2000, 0x1000
 
 
 class Snapshot:
-    """The duplicate; use it in a `with`, which ends it."""
+    """The duplicate; it has to be ended."""
 
     def __init__(self, remote: Remote) -> None:
         """Let the first thread of a stopped process make it.
@@ -50,12 +50,6 @@ class Snapshot:
             raise
         finally:
             self._let_go(remote)
-
-    def __enter__(self) -> Snapshot:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.end()
 
     def end(self) -> None:
         """Kill it, and collect it as its tracer; who adopted it does so as its parent."""
@@ -131,6 +125,20 @@ class Snapshot:
         with procfile.opened(f"/proc/{self.pid}/mem", os.O_RDWR) as memory:
             for address, content in remote.debts:
                 os.pwrite(memory, content, address)
+
+
+def refuse_not_forked(pid: int, vmas: list[maps.Vma]) -> None:
+    """Look at the memory map of a process that still runs.
+
+    Raises:
+        Refused: forks do not copy all of it.
+    """
+    for vma in vmas:
+        if "dc" in vma.flags:
+            raise Refused(
+                f"process {pid} has memory at {vma.start:#x} that forks do not copy (MADV_DONTFORK).",
+                "Dump it without a snapshot.",
+            )
 
 
 def _clone_args(flags: int, stack: int, parent_tid: int) -> bytes:

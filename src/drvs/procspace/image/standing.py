@@ -57,6 +57,11 @@ class Standing:
         finally:
             remote.close()
 
+    def end_snapshot(self) -> None:
+        """End the duplicate, if there is one."""
+        if self.snapshot:
+            self.snapshot.end()
+
     def _leftovers(self, vmas: list[maps.Vma], remote: Remote) -> list[tuple[int, int]]:
         """Find what killed dumpers left, but for an area that a thread is just on its way out of."""
         inside = {thread.registers["rip"] for thread in remote.threads}
