@@ -79,9 +79,11 @@ def identity(area: Area, who: model.Credentials) -> list[Op]:
         ours, bound = now["CapPrm"], now["CapBnd"]
         dropped = [capability for capability in range(64) if (bound & ~bounding) >> capability & 1]
         ops += [(calls.PRCTL | MAY_FAIL, _PR_CAPBSET_DROP, capability, 0, 0, 0) for capability in dropped]
-        groups = area.put(struct.pack(f"<{len(who.groups)}I", *who.groups))
+        if who.groups != os.getgroups():  # a user namespace of an ordinary user forbids the call
+            groups = area.put(struct.pack(f"<{len(who.groups)}I", *who.groups))
+            ops.append((calls.SETGROUPS, len(who.groups), groups))
         ops += [
-            (calls.SETGROUPS, len(who.groups), groups), (calls.PRCTL, _PR_SET_KEEPCAPS, 1, 0, 0, 0),
+            (calls.PRCTL, _PR_SET_KEEPCAPS, 1, 0, 0, 0),
             (calls.SETRESGID, *who.gids[:3]), (calls.SETRESUID, *who.uids[:3]),
             (calls.PRCTL, _PR_SET_KEEPCAPS, 0, 0, 0, 0),
             _capset(area, permitted & effective & ours, permitted & ours, inheritable),
