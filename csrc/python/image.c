@@ -47,8 +47,14 @@ static PyObject *image_syscall(PyObject *module, PyObject *args) {
     bool good = n >= 1 && n <= 7;
     if (!good) PyErr_SetString(PyExc_TypeError, "image_syscall(number, up to six arguments)");
     for (Py_ssize_t i = 0; good && i < n; i++) good = take_argument(PyTuple_GetItem(args, i), &value[i], &view[i]);
-    long result = good ? syscall(value[0], value[1], value[2], value[3], value[4], value[5], value[6]) : 0;
-    int failed = good && result == -1 ? errno : 0;
+    long result = 0;
+    int failed = 0;
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        result = syscall(value[0], value[1], value[2], value[3], value[4], value[5], value[6]);
+        failed = result == -1 ? errno : 0;
+        Py_END_ALLOW_THREADS
+    }
     for (Py_ssize_t i = 0; i < 7; i++) if (view[i].obj) PyBuffer_Release(&view[i]);
     if (!good) return NULL;
     return failed ? os_error(failed) : PyLong_FromLong(result);

@@ -88,9 +88,14 @@ def _namespaces(pid: int, status: dict[str, str]) -> Problems:
 
 
 def _machine(pid: int, status: dict[str, str]) -> Problems:
-    with open(f"/proc/{pid}/exe", "rb") as file:
-        if file.read(5)[4:] != bytes([_CLASS_64]):
-            yield "is a 32-bit program", ""
+    try:
+        with open(f"/proc/{pid}/exe", "rb") as file:
+            head = file.read(5)
+    except FileNotFoundError:  # between two programs there is none
+        yield "has no program now: it ended, or one is being executed", ""
+        return
+    if head[4:] != bytes([_CLASS_64]):
+        yield "is a 32-bit program", ""
 
 
 def _no_children(pid: int, exempt: Collection[int]) -> None:

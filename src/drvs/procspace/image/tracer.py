@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 
 from drvs.core._core import image_wait
 from drvs.procspace.image import calls, procfile
 from drvs.procspace.image.errors import Refused
 
-_SPIN_US, _NAP_S = 300, 200e-6
+_WALL = 0x40000000
+_SPIN_US, _NAP_S, _COLLECT_S = 300, 200e-6, 0.02
 """A stop is awaited actively at first: it takes about 45 us, a sleep of the shortest kind longer."""
 OPTIONS = 1 | 16
 """PTRACE_O_TRACESYSGOOD: stops at system calls are told apart; PTRACE_O_TRACEEXEC: an exec is seen."""
@@ -67,7 +71,27 @@ class Tracer:
                 raise Gone
             if time.monotonic() > self._deadline:
                 raise Refused(f"thread {tid} does not stop.", "It may wait for a device; try again later.")
+            self._collect_dead()
+            if not self._holds(tid):
+                raise Gone
             time.sleep(_NAP_S)
+
+    def _holds(self, tid: int) -> bool:
+        """Who executes a program has taken over the first thread's id, but maybe not its tracer; a child of ours is
+        waited for even so.
+        """
+        try:
+            with open(f"/proc/{tid}/status", "rb") as file:
+                return b"\nTracerPid:\t0\n" not in file.read()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+    def _collect_dead(self) -> None:
+        """A thread that executes a program waits until all others have ended, and those we hold end when we look."""
+        for tid in list(self.stopped):
+            if tid != self.pid and _is_dead(tid):
+                with suppress(ChildProcessError):
+                    os.waitid(os.P_PID, tid, os.WEXITED | os.WNOHANG | _WALL)
 
     def run_to(self, tid: int, request: int, event: int, number: int) -> None:
         """Let a thread run until it stops in one way; a stop signal that comes meanwhile is sent again at the end."""
@@ -85,14 +109,9 @@ class Tracer:
 
     def release(self) -> None:
         """Let all threads go on."""
-        killed = []
-        for tid in self.stopped:
-            try:
-                calls.ptrace(calls.PTRACE_DETACH, tid)
-            except OSError:
-                killed.append(tid)
-        for tid in reversed(killed):  # the first thread's end cannot be collected before that of the others
-            self._reap(tid)
+        moving = [tid for tid in self.stopped if not self._detach(tid)]
+        for tid in reversed(moving):  # the first thread's end cannot be collected before that of the others
+            self._detach_later(tid)
         self.stopped = []
         for number in self._owed:
             try:
@@ -101,26 +120,72 @@ class Tracer:
                 break
         self._owed = []
 
-    def _reap(self, tid: int) -> None:
-        """A thread that was killed while we held it is a zombie until we look; a child of ours is for its waiter."""
+    def _detach(self, tid: int) -> bool:
+        try:
+            calls.ptrace(calls.PTRACE_DETACH, tid)
+        except OSError:
+            return False
+        return True
+
+    def _detach_later(self, tid: int) -> None:
+        """A thread that does not stand still was killed, or is executing a program: that one stops once more.
+
+        A killed one is a zombie until we look; but a child of ours is for its waiter.
+        """
         try:
             ours = tid == self.pid and int(procfile.stat(tid)[4]) == os.getpid()
-            while not ours:
+            while not (ours and procfile.stat(tid)[3] in "ZX"):
                 self.wait(tid)
+                if self._detach(tid):
+                    return
         except (Gone, Refused):
             pass
 
     def _stop_all(self) -> None:
+        with self._collecting() if len(procfile.threads(self.pid)) > 1 else nullcontext():
+            self._stop_each()
+        if not self.stopped:
+            raise Refused(f"process {self.pid} has ended.")
+        if self.stopped[0] != self.pid:
+            raise Refused(f"the first thread of process {self.pid} has ended.", "")
+        for tid in self.stopped:
+            self._check(tid)
+
+    @contextmanager
+    def _collecting(self) -> Iterator[None]:
+        """Look for dead threads all the time: while a program is being executed, the call that stops another thread
+        waits for the end of that, which waits for us to look.
+        """
+        done = threading.Event()
+
+        def collect() -> None:
+            while not done.wait(_COLLECT_S):
+                self._collect_dead()
+
+        collector = threading.Thread(target=collect, daemon=True)
+        collector.start()
+        try:
+            yield
+        finally:
+            done.set()
+            collector.join()
+
+    def _stop_each(self) -> None:
         while True:
             new = [tid for tid in procfile.threads(self.pid) if tid not in self.stopped]
             if not new:
                 break
             for tid in [tid for tid in new if self._seize(tid)]:
                 self._settle(tid)
-        if not self.stopped:
-            raise Refused(f"process {self.pid} has ended.")
-        if self.stopped[0] != self.pid:
-            raise Refused(f"the first thread of process {self.pid} has ended.", "")
+
+    def _check(self, tid: int) -> None:
+        """A thread that executes a program takes over the id of the first one, which seemed to be stopped."""
+        try:
+            _, code, _ = calls.signal_info(tid)
+        except ProcessLookupError:
+            code = 0
+        if code >> 8 != EVENT_STOP:
+            raise Refused(f"process {self.pid} executed another program meanwhile, or is ending.", "Try again.")
 
     def _seize(self, tid: int) -> bool:
         try:
@@ -159,6 +224,15 @@ class Tracer:
             except (Gone, ProcessLookupError):
                 self.stopped.remove(tid)
                 return
+
+
+def _is_dead(tid: int) -> bool:
+    """Look without taking: what a tracer waits for includes stops, even if it does not ask for them."""
+    try:
+        found = os.waitid(os.P_PID, tid, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WALL)
+    except ChildProcessError:
+        return False
+    return found is not None and found.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
 
 
 def remedy() -> str:
