@@ -42,16 +42,17 @@ def start(
     sys.stdout.flush()
     with read(file) as fd, foreground.signals_held():
         with image.Template(fd, argv=arguments or (), share_files=share_files, detach=detach) as template:
-            pids = _made(template, n)
+            pids = made(template, n)
         if detach:
-            _print_pids(pids, json)
+            print_pids(pids, json)
             return
         statuses = foreground.follow_all(pids)
-    _report(pids, statuses, json)
+    report(pids, statuses, json)
     raise typer.Exit(next((status for status in statuses if status), 0))
 
 
-def _made(template: Template, n: int) -> list[int]:
+def made(template: Template, n: int) -> list[int]:
+    """Make the copies, all or none; returns their pids by rank."""
     from drvs.procspace.image.birth import kill
     from drvs.ui.progress import steps
 
@@ -70,7 +71,8 @@ def _made(template: Template, n: int) -> list[int]:
     return pids
 
 
-def _print_pids(pids: list[int], json: bool) -> None:
+def print_pids(pids: list[int], json: bool) -> None:
+    """Print the pids of copies that are on their own now."""
     from drvs.ui.table import show_json
 
     if json:
@@ -79,7 +81,8 @@ def _print_pids(pids: list[int], json: bool) -> None:
         typer.echo("\n".join(map(str, pids)))
 
 
-def _report(pids: list[int], statuses: list[int], json: bool) -> None:
+def report(pids: list[int], statuses: list[int], json: bool) -> None:
+    """Print how the copies ended."""
     from drvs.ui.table import number, show, show_json
 
     rows = list(zip(range(len(pids)), pids, statuses, strict=True))

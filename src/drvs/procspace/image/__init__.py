@@ -3,6 +3,7 @@
     dump(pid, fd)       the process goes on (or ends, with stop=True, once its image is complete)
     restore(fd)         a child of the caller becomes the program again
     start(fd, n)        copies of it, each told its rank; Template(fd) makes them one by one
+    fork(pid, n)        the same from a process that runs, and goes on
     read_meta(fd)       what an image says about itself
     verify(fd)          every checksum of it
     ready()             in a program: here its copies start
@@ -28,6 +29,7 @@ from drvs.procspace.image.library import (
     library_remove,
     library_size,
 )
+from drvs.procspace.image.live import fork
 from drvs.procspace.image.ready import ready
 from drvs.procspace.image.replace import undump
 from drvs.procspace.image.restore import restore
@@ -49,6 +51,7 @@ __all__ = [
     "dump",
     "dump_self",
     "exec_dump",
+    "fork",
     "library_add",
     "library_clear",
     "library_list",

@@ -96,7 +96,15 @@ def dump(
     if stop and snapshot:
         raise ValueError("a process that is to end needs no snapshot")
     options = Options(
-        stop, close_fds, no_descriptors, snapshot, exempt, hooks, hook_timeout_s, waits_at, progress,
+        stop,
+        close_fds,
+        no_descriptors,
+        snapshot,
+        exempt,
+        hooks,
+        hook_timeout_s,
+        waits_at,
+        progress,
         library.contents_wanted(DUMP_ALL if everything else flags, procfile.link(pid, "exe")),
     )
     machine.blob()

@@ -62,9 +62,7 @@ def begin(fd: int) -> tuple[Reader, model.Meta]:
     return reader, reader.meta()
 
 
-def mapped(
-    stack: ExitStack, meta: model.Meta, stream: int, *more: int, lowest: int = 0
-) -> tuple[Parcel, plan.Numbers]:
+def mapped(stack: ExitStack, meta: model.Meta, stream: int, *more: int, lowest: int = 0) -> tuple[Parcel, plan.Numbers]:
     """Open the files that an image maps, check that it fits here, and put them into a new parcel with the stream.
 
     Args:
