@@ -353,6 +353,68 @@ def test_a_forked_child_has_a_mailbox_of_its_own(tmp_path: Path, nothing_left: N
         program.process.wait(30)
 
 
+def test_restored_programs_and_copies_have_mailboxes_too(tmp_path: Path, nothing_left: None) -> None:
+    source = "import json, os, sys, drvs.hooks\nlog = []\ndrvs.hooks.before_dump(lambda: log.append('before'))\n"
+    source += "drvs.hooks.after_restore(lambda info: log.append(info.rank))\ndef answer(): return log\n"
+    with hooked(source) as program:
+        file = images.dumped(program.pid, tmp_path / "first")
+    with images.Restored(file) as restored:
+        file = images.dumped(restored.real_pid, tmp_path / "second")
+        assert json.loads(restored.ask()) == ["before", 0, "before"]
+    with (
+        file.open("rb", buffering=0) as stream, image.Template(stream.fileno()) as made,
+        images.Copy(made, 5, 9) as copy,
+    ):  # fmt: skip
+        file = images.dumped(copy.pid, tmp_path / "third")
+    with images.Restored(file) as restored:
+        assert json.loads(restored.ask()) == ["before", 0, "before", 5, "before", 0]
+
+
+def test_a_storm_of_signals_disturbs_neither_hooks_nor_waiting(tmp_path: Path, nothing_left: None) -> None:
+    source = (
+        "import json, signal, sys, drvs.hooks\nseen = [0]\n"
+        "def count(*_): seen[0] += 1\n"
+        "signal.signal(signal.SIGALRM, count); signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)\n"
+        "hooks = []\ndrvs.hooks.before_dump(lambda: hooks.append(1))\n"
+        "def answer(): return [len(hooks), seen[0] > 0]\n"
+    )
+    with hooked(source) as program:
+        for turn in range(1, 6):
+            file = images.dumped(program.pid, tmp_path / "image")
+            assert json.loads(program.ask()) == [turn, True]
+        with images.Restored(file) as restored:
+            assert json.loads(restored.ask()) == [5, True]
+
+
+def test_an_interrupt_within_a_hook_interrupts_the_program(tmp_path: Path, nothing_left: None) -> None:
+    source = (
+        "import os, signal, sys, drvs.hooks\n"
+        "drvs.hooks.before_dump(lambda: signal.raise_signal(signal.SIGINT))\n"
+        "try:\n    print('ready', flush=True)\n    sys.stdin.read()\n"
+        "except KeyboardInterrupt:\n    print('interrupted', flush=True)\nsys.stdin.read()"
+    )
+    with images.python(source) as program:
+        assert program.line() == "ready"
+        with pytest.raises(image.Refused, match="KeyboardInterrupt"):
+            images.dumped(program.pid, tmp_path / "image")
+        assert program.line() == "interrupted"
+
+
+def test_a_thread_dumps_its_process_while_asyncio_runs(tmp_path: Path, nothing_left: None) -> None:
+    file = tmp_path / "image"
+    source = (
+        "import asyncio, os, sys\nimport drvs.hooks\nfrom drvs.procspace import image\n"
+        "fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)\n"
+        "async def main():\n"
+        "    done = await asyncio.to_thread(image.dump_self, fd)\n"
+        "    print(done > 0, await asyncio.to_thread(lambda: 42), flush=True)\n"
+        "    sys.stdin.read()\n"
+        "asyncio.run(main())"
+    )
+    with images.Program([sys.executable, "-c", source, file]) as program:
+        assert program.line() == "True 42"
+
+
 def test_forks_see_one_thread_only(nothing_left: None) -> None:
     """Python warns of forks with threads since 3.12; ours is not there during one."""
     source = (

@@ -6,6 +6,7 @@ import random
 import select
 import signal
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -201,6 +202,20 @@ def test_a_hostile_mailbox_neither_crashes_nor_hangs_a_dumper(
         with contextlib.suppress(image.Refused):  # or it is dumped, with nothing of it believed
             images.dumped(program.pid, tmp_path / "image", hook_timeout_s=0.2)
         assert program.ask("alive") == "alive"
+
+
+def test_a_process_with_many_threads_of_that_name_costs_little_time(nothing_left: None) -> None:
+    source = (
+        "import ctypes, sys, threading\nlibc = ctypes.CDLL(None)\n"
+        "def lie(): libc.prctl(15, b'drvs-hooks', 0, 0, 0); threading.Event().wait()\n"
+        "threads = [threading.Thread(target=lie, daemon=True) for _ in range(200)]\n"
+        "[thread.start() for thread in threads]\nprint('ready', flush=True)\nsys.stdin.read()"
+    )
+    with images.python(source) as program:
+        assert program.line() == "ready"
+        before = time.monotonic()
+        assert mailbox.find(program.pid) == 0
+        assert time.monotonic() - before < 5
 
 
 def test_contents_of_a_mailbox_are_checked() -> None:

@@ -34,6 +34,8 @@ _PROBLEM_MAX = 256
 _RT_SIGTIMEDWAIT, _RT_TGSIGQUEUEINFO = 128, 297
 _SI_QUEUE = -1
 _LOOK_S = 0.25
+_THREADS_MAX = 8
+"""A process has one with that name; one that lies may have thousands."""
 _FIRST_PAUSE_S, _PAUSE_S = 50e-6, 1e-3
 
 REMEDY = "Try again when it comes back to Python code, or dump it without its hooks (--no-hooks)."
@@ -64,15 +66,14 @@ def find(pid: int) -> int:
 
 
 def _find(pid: int) -> tuple[int, int]:
-    for tid in procfile.threads(pid):
-        if _name(pid, tid) != THREAD:
-            continue
-        until = time.monotonic() + _LOOK_S
-        while time.monotonic() < until:  # the thread may just be on its way back to its wait
+    named = [tid for tid in procfile.threads(pid) if _name(pid, tid) == THREAD]
+    until = time.monotonic() + _LOOK_S
+    while named and time.monotonic() < until:  # the thread may just be on its way back to its wait
+        for tid in named[:_THREADS_MAX]:
             address = _address(pid, tid)
             if address and _looks_like_one(pid, address):
                 return tid, address
-            time.sleep(_PAUSE_S)
+        time.sleep(_PAUSE_S)
     return 0, 0
 
 
