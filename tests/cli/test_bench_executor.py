@@ -19,7 +19,7 @@ def series(*milliseconds: float) -> Series:
     return Series([ms * 1e6 for ms in milliseconds], [int(ms * 1e6) for ms in milliseconds])
 
 
-@pytest.mark.parametrize("pool", ["forkserver", "spawn"])
+@pytest.mark.parametrize("pool", ["drvs", "forkserver", "spawn"])
 def test_a_pool_is_timed_until_every_worker_has_answered(pool: str, nothing_left: None) -> None:
     assert 1e6 < int(str(start.alone("start", pool, 2)["ns"])) < 120e9
 
@@ -74,5 +74,5 @@ def test_the_memory_table_is_measured_pool_by_pool(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(memory, "alone", lambda *_words: {"before": [300, 400], "after": [1024, 2048]})
     with steps(1) as bar:
         rows = memory.rows(memory.measure(quick(), bar))
-    assert rows[0]["mechanism"] == "drvs (a worker with numpy before its first call, the most)"
+    assert rows[0]["mechanism"] == "drvs: a worker with numpy before its first call, the most"
     assert (rows[0]["value"], rows[0]["unit"], rows[2]["value"]) == (0.3906, "MiB", 2.0)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from drvs.bench.images import copies, cycle, heap, programs, stage
+from drvs.bench.images import copies, cycle, heap, pause, programs, stage
 from drvs.bench.mechanisms import restorers
 from drvs.bench.settings import quick
 from drvs.bench.stats import Series
@@ -98,3 +98,12 @@ def test_a_copy_has_little_for_itself(on_stage: None) -> None:
         figures = copies.measure_memory(quick(), bar)
     assert [figure.name.rpartition(", ")[2] for figure in figures][:2] == ["python3", "python3 + numpy"]
     assert all(0 < figure.value < 1024 for figure in figures)
+
+
+def test_the_pause_of_a_live_fork_is_told_and_seen(on_stage: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pause, "HEAP_BYTES", 4_000_000)
+    with steps(2) as bar:
+        results = pause.measure(replace(quick(), peer_rounds=1), bar)
+    assert {subject for _, subject in results} == {"python3 + numpy", "python3 + 4 MB"}
+    assert all(0 < row["mean_us"] < 60e6 for row in pause.rows(results))
+    assert len(list(pause.targets(results))) == 4

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,19 @@ def test_memory_that_forks_do_not_copy_is_refused_to_snapshots(tmp_path: Path, n
         assert program.ask() == "ok"
     with images.Restored(file) as restored:
         assert restored.ask() == "ok"
+
+
+def test_files_of_shared_memory_are_files(tmp_path: Path, nothing_left: None) -> None:
+    source = "import mmap, sys\nwith open(sys.argv[1], 'r+b') as file: m = mmap.mmap(file.fileno(), 4096)\n"
+    source += "print('ready', flush=True)\nfor line in sys.stdin: print(m[:2].decode(), flush=True)"
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as shared:
+        shared.write(b"ok".ljust(4096))
+        shared.flush()
+        with images.Program([sys.executable, "-c", source, shared.name]) as program:
+            assert program.line() == "ready"
+            file = images.dumped(program.pid, tmp_path / "image")
+            with images.Restored(file) as restored:
+                assert restored.ask() == "ok"
 
 
 def test_the_exit_status_comes_through(counter: images.Program, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ _TITLES = {
     "cycle": "A program put aside and brought back (ms)",
     "heap": "200 MB of data, out and in",
     "copies": "Copies of a program (us each)",
+    "pause": "How long a program stands still (ms)",
     "start": "From the constructor to the last worker's first answer (ms)",
     "calls": "Calls of a warm pool (us)",
 }

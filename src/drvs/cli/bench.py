@@ -41,6 +41,7 @@ class ImagesTable(StrEnum):
     cycle = "cycle"
     heap = "heap"
     copies = "copies"
+    pause = "pause"
     memory = "memory"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from drvs.bench.dirty import private_dirty_kib
 from drvs.bench.executor.calls import arrive, same
-from drvs.bench.executor.pools import Pool, named
+from drvs.bench.executor.pools import AnyPool, named
 
 _PID_BYTES = 8
 _POLL_S, _SETTLE_S, _PATIENCE_S = 0.01, 0.5, 120.0
@@ -38,7 +38,7 @@ def meeting() -> Iterator[tuple[str, int, int]]:
                 os.close(end)
 
 
-def all_arrive(pool: Pool, workers: int, place: str, here: int, go: int) -> list[int]:
+def all_arrive(pool: AnyPool, workers: int, place: str, here: int, go: int) -> list[int]:
     """Make a call in each of the workers at the same time; return their pids.
 
     Raises:
@@ -55,18 +55,19 @@ def all_arrive(pool: Pool, workers: int, place: str, here: int, go: int) -> list
     return pids
 
 
-def start(pool: Pool, workers: int) -> dict[str, Any]:
+def start(pool: AnyPool, workers: int) -> dict[str, Any]:
     """Time from the constructor to the last worker's first answer."""
     with meeting() as (place, here, go):
         began = time.perf_counter_ns()
         pool.open(workers)
         all_arrive(pool, workers, place, here, go)
         took = time.perf_counter_ns() - began
+        method = pool.started_by()
         pool.close()
-    return {"ns": took}
+    return {"ns": took, "method": method}
 
 
-def memory(pool: Pool, workers: int) -> dict[str, Any]:
+def memory(pool: AnyPool, workers: int) -> dict[str, Any]:
     """Read what each worker has for itself, before its first call (where the pool starts all at once) and after it."""
     with meeting() as (place, here, go):
         pool.open(workers)
@@ -79,7 +80,7 @@ def memory(pool: Pool, workers: int) -> dict[str, Any]:
     return {"before": sorted(before)[: workers - 1], "after": sorted(after)}
 
 
-def _dirty_of(pool: Pool, workers: int) -> list[int]:
+def _dirty_of(pool: AnyPool, workers: int) -> list[int]:
     """The workers of a pool once all of them wait: one of them has had a call, and has the most."""
     deadline = time.monotonic() + _PATIENCE_S
     while len(pool.pids()) < workers and time.monotonic() < deadline:

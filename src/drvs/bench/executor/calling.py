@@ -15,7 +15,7 @@ from itertools import repeat
 from typing import Any
 
 from drvs.bench.executor.calls import nbytes, same
-from drvs.bench.executor.pools import Dask, DrvsPool, Loky, Pool, Ray, Standard
+from drvs.bench.executor.pools import AnyPool, Dask, DrvsPool, Loky, Ray, Standard
 from drvs.bench.pair import BenchFailed, Worker
 from drvs.bench.promise import Target
 from drvs.bench.settings import Settings
@@ -35,7 +35,7 @@ Results = dict[tuple[str, str], Series]
 class Caller:
     """The process that calls: it opens the pool and measures."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: AnyPool) -> None:
         self.pool = pool
 
     def open(self, workers: int, items: int) -> None:
@@ -97,17 +97,17 @@ def _array(size: int) -> Any:
     return np.ones(size, dtype=np.uint8)
 
 
-def in_turns(settings: Settings) -> list[Pool]:
+def in_turns(settings: Settings) -> list[AnyPool]:
     """Return the pools that take turns."""
     return _present([DrvsPool(), Standard("fork"), Loky()], settings)
 
 
-def one_by_one(settings: Settings) -> list[Pool]:
+def one_by_one(settings: Settings) -> list[AnyPool]:
     """Return the others."""
     return _present([Dask(), Ray()], settings)
 
 
-def _present(pools: Sequence[Pool], settings: Settings) -> list[Pool]:
+def _present(pools: Sequence[AnyPool], settings: Settings) -> list[AnyPool]:
     for pool in pools:
         if reason := pool.missing():
             settings.skipped[pool.name] = reason
@@ -120,7 +120,7 @@ def step_count(settings: Settings) -> int:
 
 
 @contextmanager
-def caller(pool: Pool, settings: Settings) -> Iterator[Worker]:
+def caller(pool: AnyPool, settings: Settings) -> Iterator[Worker]:
     """Have a process with a pool of its own."""
     cpus = os.sched_getaffinity(0)
     worker = Worker(Caller(pool), cpus, pool.name)

@@ -57,7 +57,7 @@ def rows(results: Results) -> list[Row]:
     return [
         {
             "table": "memory",
-            "mechanism": f"{name} ({figure.name})",
+            "mechanism": f"{name}: {figure.name}",
             "placement": "",
             "value": round(figure.value, 4),
             "unit": figure.unit,

@@ -6,6 +6,7 @@ Only what comes with Python is imported before a pool is chosen: the processes o
 from __future__ import annotations
 
 import multiprocessing
+import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
@@ -15,7 +16,7 @@ from typing import Any
 PRELOAD = ["numpy", "drvs.bench.executor.calls"]
 
 
-class Pool:
+class AnyPool:
     """One way to have calls made in other processes."""
 
     name = "?"
@@ -45,6 +46,10 @@ class Pool:
         """End its processes."""
         self.executor.shutdown()
 
+    def started_by(self) -> str:
+        """Say how its workers were started, if that is not in its name."""
+        return ""
+
     def pids(self) -> list[int]:
         """Return the pids of its workers as far as they have been started."""
         return list(self.executor._processes or ())
@@ -52,7 +57,7 @@ class Pool:
     executor: Any
 
 
-class DrvsPool(Pool):
+class DrvsPool(AnyPool):
     """drvs.Executor; with `image`, from an image that an earlier one has left there."""
 
     def __init__(self, image: str | None = None) -> None:
@@ -65,11 +70,14 @@ class DrvsPool(Pool):
     def open(self, workers: int) -> None:
         self.executor = self.kind(workers, preload=PRELOAD, image=self.image)
 
+    def started_by(self) -> str:
+        return str(self.executor.start_method)
+
     def pids(self) -> list[int]:
         return list(self.executor.info["pids"])
 
 
-class Standard(Pool):
+class Standard(AnyPool):
     """concurrent.futures.ProcessPoolExecutor, with one of its start methods."""
 
     def __init__(self, method: str) -> None:
@@ -83,7 +91,7 @@ class Standard(Pool):
         self.executor = ProcessPoolExecutor(workers, mp_context=context)
 
 
-class Loky(Pool):
+class Loky(AnyPool):
     """loky's executor, as joblib uses it."""
 
     name, package = "loky", "loky"
@@ -95,7 +103,7 @@ class Loky(Pool):
         self.executor = self.kind(workers)
 
 
-class Ray(Pool):
+class Ray(AnyPool):
     """Ray on this machine alone: tasks of one CPU."""
 
     name, package = "Ray", "ray"
@@ -132,13 +140,14 @@ class _RayFuture:
         return self.ray.get(self.reference)
 
 
-class Dask(Pool):
+class Dask(AnyPool):
     """dask.distributed on this machine alone: processes of one thread."""
 
     name, package = "Dask", "distributed"
 
     def load(self) -> None:
         self.distributed: Any = import_module("distributed")
+        warnings.simplefilter("ignore")  # it would rather have arrays sent in another way
 
     def open(self, workers: int) -> None:
         cluster = self.distributed.LocalCluster(
@@ -158,9 +167,9 @@ class Dask(Pool):
         cluster.close()
 
 
-def named(name: str, image: str | None = None) -> Pool:
+def named(name: str, image: str | None = None) -> AnyPool:
     """Return a pool by the name it has on the command line of `alone.py`."""
     if name == "drvs":
         return DrvsPool(image)
-    others: dict[str, Callable[[], Pool]] = {"loky": Loky, "ray": Ray, "dask": Dask}
+    others: dict[str, Callable[[], AnyPool]] = {"loky": Loky, "ray": Ray, "dask": Dask}
     return others[name]() if name in others else Standard(name)

@@ -87,7 +87,10 @@ def _measure_one(results: Results, name: str, image: Path, settings: Settings, s
         words = ("drvs", settings.workers, image) if name == FROM_IMAGE else (name, settings.workers)
         if name == FROM_IMAGE and not image.exists():
             alone("start", *words)  # which makes it
-        nanoseconds = int(str(alone("start", *words)["ns"]))
+        found = alone("start", *words)
+        if found["method"] not in ("", "image"):
+            raise RuntimeError(f"its workers start by {found['method']} here, not from an image")
+        nanoseconds = int(str(found["ns"]))
     except RuntimeError as error:
         settings.skipped[name] = str(error)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from functools import partial
 
@@ -11,6 +10,7 @@ from drvs.bench import run as runner
 from drvs.bench.executor import calling, memory, start
 from drvs.bench.run import Run, Table
 from drvs.bench.settings import Settings
+from drvs.demo.scratch import endings_interrupt
 
 TABLES = {
     "start": Table(
@@ -25,4 +25,4 @@ TABLES = {
 
 def run(tables: Sequence[str], settings: Settings) -> Run:
     """Measure tables (names out of TABLES)."""
-    return runner.run(TABLES, tables, settings, contextlib.nullcontext())
+    return runner.run(TABLES, tables, settings, endings_interrupt())

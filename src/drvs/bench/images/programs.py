@@ -31,8 +31,21 @@ null = os.open(os.devnull, os.O_RDWR)
 os.write(1, b"ready")
 for stream in range(3): os.dup2(null, stream)
 os.close(null)
-signal.sigwait([signal.SIGTERM])
+{{then}}
 os._exit({STATUS})
+"""
+
+_WAIT = "signal.sigwait([signal.SIGTERM])"
+
+_SPIN = """
+import mmap, time
+gap = memoryview(mmap.mmap(os.open({note!r}, os.O_RDWR), 8)).cast("Q")
+now, before = time.perf_counter_ns, time.perf_counter_ns()
+while True:
+    at = now()
+    if at - before > gap[0]:
+        gap[0] = at - before
+    before = at
 """
 
 _C = f"""
@@ -84,8 +97,8 @@ class Subject:
             process.wait()
 
 
-def _python(name: str, prepare: str = "") -> Subject:
-    return Subject(name, (sys.executable, "-c", _PYTHON.format(prepare=prepare)))
+def _python(name: str, prepare: str = "", then: str = _WAIT) -> Subject:
+    return Subject(name, (sys.executable, "-c", _PYTHON.format(prepare=prepare, then=then)))
 
 
 def bare() -> Subject:
@@ -101,6 +114,12 @@ def numpy() -> Subject:
 def heap(nbytes: int) -> Subject:
     """A Python with as much data of its own."""
     return _python(f"python3 + {nbytes // 1_000_000} MB", _HEAP.format(megabytes=nbytes // 1_000_000))
+
+
+def spinning(name: str, note: str, prepare: str = "", heap_bytes: int = 0) -> Subject:
+    """A Python that looks at the clock without pause, and notes in a file of eight bytes how long it did not."""
+    data = _HEAP.format(megabytes=heap_bytes // 1_000_000)
+    return _python(name, f"{prepare}\n{data}", _SPIN.format(note=note))
 
 
 def static_c(folder: Path) -> Subject | None:

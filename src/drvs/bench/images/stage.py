@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from drvs.demo.scratch import endings_interrupt
+
 _PR_SET_CHILD_SUBREAPER = 36
 _TMPFS = "/dev/shm"
 _folder: Path | None = None
@@ -22,7 +24,8 @@ def stage() -> Iterator[None]:
     _folder = Path(tempfile.mkdtemp(prefix="drvs-bench-", dir=_TMPFS))
     prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what a command restores and leaves behind is ours to wait for
     try:
-        yield
+        with endings_interrupt():
+            yield
     finally:
         prctl(_PR_SET_CHILD_SUBREAPER, 0)
         shutil.rmtree(_folder, ignore_errors=True)

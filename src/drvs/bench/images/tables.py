@@ -7,7 +7,7 @@ from functools import partial
 
 from drvs.bench import footprint, report, targets
 from drvs.bench import run as runner
-from drvs.bench.images import copies, cycle, heap
+from drvs.bench.images import copies, cycle, heap, pause
 from drvs.bench.images.stage import stage
 from drvs.bench.run import Run, Table
 from drvs.bench.settings import Settings
@@ -19,6 +19,9 @@ TABLES = {
     "heap": Table(heap.step_count, heap.measure, heap.rows, heap.targets, report.copy_table),
     "copies": Table(
         copies.step_count, copies.measure, copies.rows, copies.targets, partial(report.timing_table, "copies")
+    ),
+    "pause": Table(
+        pause.step_count, pause.measure, pause.rows, pause.targets, partial(report.milliseconds_table, "pause")
     ),
     "memory": Table(
         copies.memory_step_count, copies.measure_memory, footprint.rows, targets.of_memory, report.memory_table

@@ -129,7 +129,7 @@ class Describer:
             self.whole.add(vma.start)
             region.has_pages, region.offset = True, 0
             return
-        if vma.shared and vma.name.startswith("/dev/"):
+        if vma.shared and vma.name.startswith("/dev/") and not vma.name.startswith("/dev/shm/"):
             raise Refused(f"process {self.pid} maps the device {vma.name}.")
         region.file = self._file(vma)
         region.writable_file = vma.shared and "mw" in vma.flags
