@@ -1,11 +1,21 @@
 """The processes of the demo, and the events they report over their stdout.
 
+In the first act:
+
 bound       endpoint            a client has its endpoint
 progress    files               so many files done
 died        code, server, file  a call ended because the server died
 resumed     server              the client found the server's name again
 finished    digests, bytes, latencies
 gone        status              the process ended (made up here, when its pipe closes)
+
+In the second:
+
+begun       points, steps       the script has begun to fit
+step        step, error         so many steps done
+aside       step, weights       its image is about to be made
+back        step                it goes on, restored
+answer      rank, error, step   it is done
 """
 
 from __future__ import annotations
@@ -17,7 +27,7 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 CLIENTS = 8
@@ -26,10 +36,12 @@ CLIENTS = 8
 class Actor:
     """One process of the demo."""
 
-    def __init__(self, title: str, module: str, *arguments: str) -> None:
+    def __init__(self, title: str, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         self.title = title
-        command = [sys.executable, "-m", f"drvs.demo.{module}", *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, process_group=0)
+        command = [sys.executable, "-m", f"drvs.{module}", *arguments]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, process_group=0, env=env
+        )
         self.facts: dict[str, dict[str, Any]] = {}
         self.counts: dict[str, int] = {}
         self._rest = b""

@@ -52,6 +52,17 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def endings_interrupt() -> Iterator[None]:
+    """Have SIGTERM, and SIGHUP when the terminal is closed, end the block as Ctrl-C does."""
+    former = {number: signal.signal(number, _terminated) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def scratch_node(title: str, **limits: int) -> Iterator[Node]:
     """Start a node in a new directory; stop it and remove the directory when the block ends, however it ends.
 
@@ -64,9 +75,8 @@ def scratch_node(title: str, **limits: int) -> Iterator[Node]:
     """
     folder = tempfile.mkdtemp(prefix=f"drvs-{title}-")
     runtime_dir = os.path.join(folder, "run")
-    former = {number: signal.signal(number, _terminated) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        with _environment(_VARIABLE, runtime_dir):
+        with endings_interrupt(), _environment(_VARIABLE, runtime_dir):
             try:
                 with _interruptions_wait():
                     launch.up(runtime_dir, size=limits)
@@ -76,6 +86,4 @@ def scratch_node(title: str, **limits: int) -> Iterator[Node]:
                 with contextlib.suppress(DaemonGone), _interruptions_wait():
                     launch.down(runtime_dir)
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
         shutil.rmtree(folder, ignore_errors=True)

@@ -13,6 +13,7 @@ import drvs
 from drvs.demo import verdict
 from drvs.demo.cast import CLIENTS, Actor, Cast
 from drvs.demo.scratch import scratch_node
+from drvs.demo.teller import teller
 from drvs.demo.tree import Tree, standard_library
 from drvs.demo.wire import SERVER_NAME, SERVER_SLOT
 from drvs.ui.console import out
@@ -39,7 +40,7 @@ class Play:
 
     def start_server(self, ordinal: str) -> Actor:
         """Start a file server and wait until its name can be found."""
-        server = self.cast.enter(Actor("server", "server", VM_NAME, str(self.tree.folder)))
+        server = self.cast.enter(Actor("server", "demo.server", VM_NAME, str(self.tree.folder)))
         endpoint = self.vm.lookup(SERVER_NAME, timeout=_PATIENCE_S)
         self.tell(
             "server",
@@ -54,7 +55,7 @@ class Play:
         list_file.write_text(json.dumps(list(self.tree.digests)))
         stride = len(self.tree.digests) // CLIENTS
         for index in range(CLIENTS):
-            actor = Actor(f"client {index + 1}", "client", VM_NAME, str(list_file), str(index * stride))
+            actor = Actor(f"client {index + 1}", "demo.client", VM_NAME, str(list_file), str(index * stride))
             self.clients.append(self.cast.enter(actor))
         self.tell(
             "clients",
@@ -123,30 +124,31 @@ class Play:
         return time.monotonic() - start
 
 
-def _teller(bar: Steps) -> Callable[..., None]:
-    """Return what prints an event with the time since now."""
-    start = time.monotonic()
-
-    def tell(who: str, what: str) -> None:
-        from rich.markup import render
-
-        pad = " " * max(0, 9 - len(render(who).plain))
-        bar.say(f"[quiet]{time.monotonic() - start:6.2f} s[/]  [name]{who}[/]{pad} {what}")
-
-    return tell
-
-
 def run() -> int:
-    """Give the demo.
+    """Give the demo, both acts.
 
     Returns:
-        0 if all was right: the server died halfway, every client saw it once and finished, and no file differs or is
-        missing.
+        0 if all was right.
+    """
+    from drvs.demo import workshop
+
+    wrong = first_act()
+    out().print()
+    wrong += workshop.second_act()
+    return 1 if wrong else 0
+
+
+def first_act() -> list[str]:
+    """Play the first act.
+
+    Returns:
+        What went wrong; nothing if the server died halfway, every client saw it once and finished, and no file differs
+        or is missing.
     """
     out().print("[bold]drvs demo[/]: one file server, eight clients, and a sudden death in the middle\n")
     tree = standard_library()
     with steps(CLIENTS * len(tree.digests), out()) as bar:
-        tell = _teller(bar)
+        tell = teller(bar)
         with scratch_node("demo") as node, node.create_vm(VM_NAME) as vm, Cast() as cast:
             tell("node", f"started for this demo alone, in {node.runtime_dir}")
             tell(
@@ -158,4 +160,4 @@ def run() -> int:
             result = verdict.judge(tree, play.clients, seconds, play.killed_at)
         tell("node", "stopped; nothing is left behind")
     verdict.show(result)
-    return 1 if result.wrong else 0
+    return result.wrong
