@@ -34,7 +34,7 @@ build: $(CORE) ## the virtual environment and the extension
 
 # ---- the two commands of the README ----
 
-demo: build ## a file server, eight clients and a sudden death, narrated
+demo: build ## a file server and a sudden death; a program put aside and multiplied; narrated
 	$(BIN)/drvs demo
 
 test: build lint check-c ## all checks and the quick tests
@@ -64,6 +64,8 @@ docs: build ## rewrite the generated pages (docs/reference/)
 
 bench: build ## drvs beside its peers on this machine
 	$(BIN)/drvs bench local
+	$(BIN)/drvs bench images
+	$(BIN)/drvs bench executor
 
 dist: build ## the wheel, in dist/
 	$(PIP) wheel --no-deps --wheel-dir dist .
