@@ -19,7 +19,7 @@ from drvs.bench.footprint import Figure
 from drvs.bench.images.cycle import subjects
 from drvs.bench.images.programs import Subject, finish
 from drvs.bench.images.stage import folder
-from drvs.bench.mechanisms.restorers import in_helper, opened
+from drvs.bench.mechanisms.restorers import dump_apart, opened
 from drvs.bench.promise import Target
 from drvs.bench.settings import Settings
 from drvs.bench.stats import Row, Series, timing_row
@@ -50,7 +50,7 @@ def template(subject: Subject) -> Iterator[Template]:
     place = folder() / "copies.img"
     with opened(place, os.O_RDWR | os.O_CREAT | os.O_TRUNC) as fd:
         with subject.running() as pid:
-            in_helper(lambda: image.dump(pid, fd))
+            dump_apart(pid, fd)
         os.lseek(fd, 0, os.SEEK_SET)
         with image.Template(fd) as made:
             yield made

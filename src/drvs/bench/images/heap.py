@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from drvs.bench.images.programs import HEAP_BYTES, finish, heap
 from drvs.bench.images.stage import folder
-from drvs.bench.mechanisms.restorers import Drvs, in_helper, opened
+from drvs.bench.mechanisms.restorers import Drvs, dump_apart, opened
 from drvs.bench.promise import Target
 from drvs.bench.settings import Settings
 from drvs.bench.stats import Row, Series, copy_row
@@ -31,8 +31,6 @@ def step_count(settings: Settings) -> int:
 
 def measure(settings: Settings, steps: Steps) -> Results:
     """Measure the table."""
-    from drvs.procspace import image
-
     results: Results = {NEW: Series(), AGAIN: Series(), RESTORE: Series()}
     place = folder() / "heap.img"
     with heap(HEAP_BYTES).running() as pid:
@@ -41,7 +39,7 @@ def measure(settings: Settings, steps: Steps) -> Results:
             for step in (NEW, AGAIN):
                 with opened(place, os.O_RDWR | os.O_CREAT) as fd:
                     start = time.perf_counter_ns()
-                    in_helper(lambda fd=fd: image.dump(pid, fd))  # type: ignore[misc]
+                    dump_apart(pid, fd)
                     results[step].means.append(time.perf_counter_ns() - start)
             start = time.perf_counter_ns()
             restored = Drvs().restore(place)

@@ -61,17 +61,32 @@ def measure(settings: Settings, steps: Steps) -> Results:
 
 
 def _round(results: Results, subject: str, pid: int, gap: memoryview) -> None:
+    for name, stated in ((FORK, _fork), (DUMP, _dump)):
+        gap[0] = 0
+        _note(results, (name, subject), stated(pid))
+        if name == FORK:
+            _note(results, (SEEN, subject), gap[0])
+
+
+def _fork(pid: int) -> float:
+    """Make a template of the running program, but no copy: that would note its own gaps."""
+    from drvs.procspace.image.live import template_of
+
+    with template_of(pid, share_files=True) as (_template, done):
+        return done.paused_s * 1e9
+
+
+def _dump(pid: int) -> float:
     from drvs.procspace import image
 
-    for name in (FORK, DUMP):
-        gap[0] = 0
-        with opened(folder() / "pause.img", os.O_RDWR | os.O_CREAT) as fd:
-            stated = image.dump(pid, fd, snapshot=name == FORK).paused_s * 1e9
-        for key, nanoseconds in ((name, stated), (SEEN, gap[0])):
-            if key != SEEN or name == FORK:
-                series = results.setdefault((key, subject), Series())
-                series.means.append(nanoseconds)
-                series.singles.append(int(nanoseconds))
+    with opened(folder() / "pause.img", os.O_RDWR | os.O_CREAT) as fd:
+        return image.dump(pid, fd).paused_s * 1e9
+
+
+def _note(results: Results, key: tuple[str, str], nanoseconds: float) -> None:
+    series = results.setdefault(key, Series())
+    series.means.append(nanoseconds)
+    series.singles.append(int(nanoseconds))
 
 
 def rows(results: Results) -> list[Row]:

@@ -7,8 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -52,20 +51,11 @@ def opened(place: Path, flags: int) -> Iterator[int]:
         os.close(fd)
 
 
-def in_helper(work: Callable[[], object]) -> None:
-    """Do something in a forked process of its own, as dumps are meant to be done."""
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    _, status = os.waitpid(pid, 0)
-    if status:
-        raise RuntimeError("the dumping process failed")
+def dump_apart(pid: int, fd: int, **options: bool) -> None:
+    """Dump in a process of its own, as dumps are meant to be done; its start and its end count."""
+    from drvs.procspace.image.apart import Apart
+
+    Apart(pid, fd, **options).result()
 
 
 class Drvs(Restorer):
@@ -76,10 +66,8 @@ class Drvs(Restorer):
         return "drvs"
 
     def dump(self, pid: int, place: Path) -> None:
-        from drvs.procspace import image
-
         with opened(place, os.O_RDWR | os.O_CREAT) as fd:
-            in_helper(lambda: image.dump(pid, fd, stop=True))
+            dump_apart(pid, fd, stop=True)
 
     def restore(self, place: Path) -> int:
         from drvs.procspace import image
