@@ -23,7 +23,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The C programs, by name."""
     folder = tmp_path_factory.mktemp("programs")
-    names = {"registers": ["-static"], "answer": ["-pthread"], "sleeper": [], "execer": ["-pthread"]}
+    names = {
+        "registers": ["-static"],
+        "answer": ["-pthread"],
+        "sleeper": [],
+        "execer": ["-pthread"],
+        "timers": ["-pthread"],
+    }
     return {name: images.compiled(HERE / f"{name}.c", folder / name, *flags) for name, flags in names.items()}
 
 

@@ -26,7 +26,6 @@ REFUSED = {
     "inotify": "import ctypes; ctypes.CDLL(None).inotify_init1(0)",
     "pidfd": "import os; p = os.pidfd_open(os.getpid())",
     "shared memory|shares memory": "import mmap; m = mmap.mmap(-1, 4096)",
-    "POSIX timers": "import ctypes; t = ctypes.c_void_p(); ctypes.CDLL(None).timer_create(1, None, ctypes.byref(t))",
     "seccomp filter": "import ctypes; c = ctypes.CDLL(None); c.prctl(38, 1, 0, 0, 0); "
     "f = (ctypes.c_uint16 * 4)(6, 0, 0, 0x7fff); f[2:] = [0, 0x7fff]; "
     "p = (ctypes.c_uint64 * 2)(1, ctypes.addressof(f)); assert c.prctl(22, 2, p) == 0",

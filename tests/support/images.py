@@ -70,6 +70,9 @@ def python(source: str, **options: object) -> Program:
 _RESTORER = """
 import os, sys
 from drvs.procspace import image
+if "old" in sys.argv:
+    from drvs.procspace.image import timers
+    timers.ids_can_be_chosen = lambda: False
 pid = image.restore(os.open(sys.argv[1], os.O_RDONLY | os.O_CLOEXEC), keep_pid="keep" in sys.argv)
 print("pid", pid, file=sys.stderr, flush=True)
 os.close(0), os.close(1)

@@ -186,7 +186,6 @@ class Work:
             procfile.opened(f"/proc/{self.pid}/mem", os.O_RDWR) as memory,
         ):
             refusals.check_stopped(self.pid, self.options.exempt)
-            state.refuse_timers(self.pid)
             self.waiting.check(memory)
             standing = Standing(tracer, memory, pidfd)
             if not self.options.no_descriptors:

@@ -99,12 +99,26 @@ class Memory(Record):
     auxv: Annotated[bytes, Limit(min_length=16, max_length=1024)]
 
 
+class PosixTimer(Record):
+    """A timer of timer_create: its id, what it signals and whom (0: the process), and its time as timer_settime takes
+    it."""
+
+    number: Small
+    clock: Small
+    signal: Annotated[int, Limit(ge=0, le=64)]
+    notify: Annotated[int, Limit(ge=0, le=6)]
+    value: Word
+    tid: Small = 0
+    setting: Annotated[bytes, Limit(min_length=32, max_length=32)] = bytes(32)
+
+
 class Signals(Record):
-    """Dispositions (signal, kernel sigaction), what is pending for the process, and its three interval timers."""
+    """Dispositions (signal, kernel sigaction), what is pending for the process, its three interval timers, others."""
 
     actions: list[tuple[Signal, Annotated[bytes, Limit(min_length=32, max_length=32)]]]
     pending: Annotated[list[Siginfo], Limit(max_length=4096)]
     timers: list[tuple[Annotated[int, Limit(ge=0, le=2)], Annotated[bytes, Limit(min_length=32, max_length=32)]]]
+    posix: Annotated[list[PosixTimer], Limit(max_length=65536)] = []
 
 
 class Open(Record, tag=True, kw_only=True):

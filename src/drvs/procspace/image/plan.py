@@ -28,6 +28,7 @@ from drvs.procspace.image.area import (
 )  # fmt: skip
 from drvs.procspace.image.machine import own_system
 from drvs.procspace.image.reopen import places, stream_places
+from drvs.procspace.image.timers import Alarms
 
 _ALL = 2**32 - 1
 _F_SETFD = 2
@@ -204,8 +205,10 @@ class _Plan:
 
     def threads(self, *, keep: bool, pending: bool) -> list[Op]:
         first, *others = self.meta.threads
-        ops = [plan_process.thread(self.area, thread, keep, pending) for thread in others]
-        return [*ops, (AWAIT, len(ops)), *plan_process.own_state(self.area, first, pending)]
+        alarms = Alarms(self.area, self.meta.signals.posix if pending else [])
+        ops = [plan_process.thread(self.area, thread, keep, pending, alarms.patches(thread.tid)) for thread in others]
+        own = plan_process.own_state(self.area, first, pending, alarms.patches(first.tid))
+        return [*ops, (AWAIT, len(ops)), *own, *alarms.made()]
 
     def start(self) -> list[Op]:
         """Tell the maker, close what was only needed meanwhile, and enter the program."""

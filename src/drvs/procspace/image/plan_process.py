@@ -123,8 +123,8 @@ def process(area: Area, meta: model.Meta, exe: int) -> list[Op]:
     return ops
 
 
-def own_state(area: Area, thread: model.Thread, pending: bool) -> list[Op]:
-    """What each thread must do for itself."""
+def own_state(area: Area, thread: model.Thread, pending: bool, more: list[Op]) -> list[Op]:
+    """What each thread must do for itself, and what else is wanted of it."""
     registers = Registers.unpack(thread.registers)
     ops: list[Op] = [
         (calls.ARCH_PRCTL, _ARCH_SET_FS, registers["fs_base"]),
@@ -139,13 +139,13 @@ def own_state(area: Area, thread: model.Thread, pending: bool) -> list[Op]:
     if thread.rseq[0]:
         address, length, signature, flags = thread.rseq
         ops.append((calls.RSEQ, address, length, flags, signature))
-    return ops + ([(QUEUE, info[0], area.put(info)) for info in thread.pending] if pending else [])
+    return ops + more + ([(QUEUE, info[0], area.put(info)) for info in thread.pending] if pending else [])
 
 
-def thread(area: Area, one: model.Thread, keep_id: bool, pending: bool) -> Op:
+def thread(area: Area, one: model.Thread, keep_id: bool, pending: bool, more: list[Op]) -> Op:
     """Start another thread, which gets ready and waits."""
     stack, size = area.stack()
-    ops = area.ops([*own_state(area, one, pending), (ARRIVE,), (SIGRETURN, frame(area, one))])
+    ops = area.ops([*own_state(area, one, pending, more), (ARRIVE,), (SIGRETURN, frame(area, one))])
     tid = area.put(struct.pack("<Q", one.tid)) if keep_id else 0
     return (THREAD, area.put(struct.pack("<11Q", _THREAD_FLAGS, 0, 0, 0, 0, stack, size, 0, tid, int(keep_id), 0)), ops)
 

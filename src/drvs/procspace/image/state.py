@@ -6,7 +6,7 @@ import os
 import signal
 import struct
 
-from drvs.procspace.image import calls, model, procfile
+from drvs.procspace.image import calls, model, procfile, timers
 from drvs.procspace.image.errors import Refused
 from drvs.procspace.image.registers import Registers
 from drvs.procspace.image.remote import Call, Remote
@@ -26,6 +26,8 @@ _FIRST_THREAD = [
     *[Call(calls.GETITIMER, (which, None), 32) for which in range(3)],
     *[Call(calls.RT_SIGACTION, (number, 0, None, 8), 32) for number in _SIGNALS],
 ]
+
+_TIMERS_AT_ONCE = 100
 
 Answers = list[tuple[int, bytes]]
 
@@ -47,7 +49,21 @@ class Asked:
         self._first(first[len(_EVERY_THREAD) :])
         self.threads = [self._thread(index) for index in range(len(remote.threads))]
         pending = calls.queued_signals(remote.pid, shared=True)
-        self.signals = model.Signals(actions=self.actions, pending=pending, timers=self.timers)
+        self.signals = model.Signals(
+            actions=self.actions, pending=pending, timers=self.timers, posix=self._posix_timers(remote)
+        )
+
+    @staticmethod
+    def _posix_timers(remote: Remote) -> list[model.PosixTimer]:
+        found = timers.of(remote.pid)
+        if {timer.tid for timer in found} - {0, *(thread.tid for thread in remote.threads)}:
+            raise Refused(f"process {remote.pid} has a timer (timer_create) for a thread that has ended.")
+        for at in range(0, len(found), _TIMERS_AT_ONCE):
+            some = found[at : at + _TIMERS_AT_ONCE]
+            answers = remote.ask(0, [Call(calls.TIMER_GETTIME, (timer.number, None), 32) for timer in some])
+            for timer, (_, setting) in zip(some, answers, strict=True):
+                timer.setting = setting
+        return found
 
     def _first(self, answers: Answers) -> None:
         (self.brk, _), (dumpable, _), (self.securebits, _), (_, death), *rest = answers
@@ -79,20 +95,6 @@ class Asked:
 
 def _for_later(registers: Registers) -> bytes:
     return registers.out_of_call().pack()
-
-
-def refuse_timers(pid: int) -> None:
-    """Refuse POSIX timers, which cannot be made again under their numbers on every kernel.
-
-    Raises:
-        Refused: there are some.
-    """
-    try:
-        timers = procfile.text(pid, "timers")
-    except Refused:
-        return
-    if timers.strip():
-        raise Refused(f"process {pid} has POSIX timers (timer_create), which cannot be kept yet.")
 
 
 def memory(pid: int, brk: int) -> model.Memory:
