@@ -26,8 +26,8 @@ TEXTS = {
 """,
     "images": """## Process images
 
-`drvs bench images`, on tmpfs, with checksums; the start of the process that dumps counts. `commands` are whole command
-lines, with the start of Python and all imports; `swrk` is how programs use CRIU.
+`drvs bench images`, on tmpfs, with checksums. `forked dumper` has the start of a helper in it, which the others do not
+need; `commands` are whole command lines, with the start of Python and all imports; `swrk` is how programs use CRIU.
 """,
     "executor": """## Warm workers
 

@@ -7,6 +7,5 @@
     pause     pause.py     how long does a live fork hold up the program it copies?
     memory    copies.py    how much memory does a copy have for itself?
 
-Images lie on tmpfs and have their checksums. A dump runs in a process of its own, whose start counts. `programs.py`
-has what is put aside.
+Images lie on tmpfs and have their checksums. `programs.py` has what is put aside.
 """

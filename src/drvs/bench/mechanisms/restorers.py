@@ -52,28 +52,42 @@ def opened(place: Path, flags: int) -> Iterator[int]:
 
 
 def dump_apart(pid: int, fd: int, **options: bool) -> None:
-    """Dump in a process of its own, as dumps are meant to be done; its start and its end count."""
+    """Dump in a process of its own."""
     from drvs.procspace.image.apart import Apart
 
     Apart(pid, fd, **options).result()
 
 
 class Drvs(Restorer):
-    """drvs.procspace.image; the dump in a helper, whose start counts."""
+    """drvs.procspace.image, called by this program; a restore starts a program of its own, a dump needs none."""
 
     @property
     def name(self) -> str:
         return "drvs"
 
     def dump(self, pid: int, place: Path) -> None:
+        from drvs.procspace import image
+
         with opened(place, os.O_RDWR | os.O_CREAT) as fd:
-            dump_apart(pid, fd, stop=True)
+            image.dump(pid, fd, stop=True)
 
     def restore(self, place: Path) -> int:
         from drvs.procspace import image
 
         with opened(place, os.O_RDONLY) as fd:
             return image.restore(fd)
+
+
+class DrvsApart(Drvs):
+    """The same, with the dump in a helper: a forked process, whose start and end count."""
+
+    @property
+    def name(self) -> str:
+        return "drvs, forked dumper"
+
+    def dump(self, pid: int, place: Path) -> None:
+        with opened(place, os.O_RDWR | os.O_CREAT) as fd:
+            dump_apart(pid, fd, stop=True)
 
 
 def _command(*words: object) -> str:
@@ -162,7 +176,7 @@ def criu_version() -> str | None:
 
 def restorers() -> list[Restorer]:
     """Return all ways."""
-    return [Drvs(), DrvsCommands(), Criu(), CriuCommands()]
+    return [Drvs(), DrvsApart(), DrvsCommands(), Criu(), CriuCommands()]
 
 
 # ---- the little of protobuf that a request and its answer need -------------------------------------------------------
