@@ -20,6 +20,9 @@
 #define BLOB __attribute__((section("drvs_blob"), used, noinline, ALONE target("general-regs-only")))
 #define PART static inline __attribute__((always_inline, ALONE target("general-regs-only")))
 
+#define CRC_PART PART
+#include "crc.h"
+
 extern const char __start_drvs_blob[] __attribute__((visibility("hidden")));
 extern const char __stop_drvs_blob[] __attribute__((visibility("hidden")));
 
@@ -30,11 +33,6 @@ PART long call6(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uin
     register uint64_t r9 __asm__("r9") = f;
     __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
     return result;
-}
-
-PART uint64_t crc_word(uint64_t crc, uint64_t word) {
-    __asm__("crc32q %1, %0" : "+r"(crc) : "r"(word));
-    return crc;
 }
 
 PART uint64_t crc_half(uint64_t crc, uint32_t half) {
@@ -59,7 +57,7 @@ static BLOB _Bool sound(const struct blob_record *record) {
     crc = crc_word(crc_word(crc, record->address), record->length);
     if (record->kind == BLOB_RECORD_PAGES) {
         const uint64_t *word = (const uint64_t *)record->address;
-        for (uint64_t n = record->length / 8; n; n--) crc = crc_word(crc, *word++);
+        for (uint64_t n = record->length / BLOB_PAGE; n; n--, word += CRC_PAGE_WORDS) crc = crc_page(crc, word);
     }
     return (uint32_t)~crc == record->crc;
 }

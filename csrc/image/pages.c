@@ -22,8 +22,13 @@ static uint32_t crc_slowly(uint32_t crc, const unsigned char *byte, size_t nbyte
 }
 
 #if defined(__x86_64__)
+#define CRC_PART static inline __attribute__((always_inline))
+#include "crc.h"
+
 __attribute__((target("sse4.2"))) static uint32_t crc_quickly(uint32_t crc, const unsigned char *byte, size_t nbytes) {
     uint64_t wide = crc;
+    for (; nbytes >= BLOB_PAGE && (uintptr_t)byte % sizeof wide == 0; nbytes -= BLOB_PAGE, byte += BLOB_PAGE)
+        wide = crc_page(wide, (const uint64_t *)(const void *)byte);
     for (; nbytes >= 8; nbytes -= 8, byte += 8) {
         uint64_t word;
         memcpy(&word, byte, 8);
