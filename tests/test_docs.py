@@ -30,8 +30,9 @@ def test_every_exported_name_exists_and_is_documented(module_name: str) -> None:
             assert f"## {name}\n" in page or f"`{name}`" in page, f"{name} is not in docs/reference"
 
 
-def test_the_program_in_the_readme_is_the_first_example() -> None:
-    program = (ROOT / "examples/hello.py").read_text()
+@pytest.mark.parametrize("example", ["hello.py", "warm_workers.py"])
+def test_the_programs_in_the_readme_are_examples(example: str) -> None:
+    program = (ROOT / "examples" / example).read_text()
     body = program[program.index("import ") :].rstrip()
     assert body in (ROOT / "README.md").read_text()
 

@@ -20,6 +20,7 @@ OUTPUT = {
     "async_server.py": ["HELLO", "WORLD"],
     "notifications.py": ["notification from 1: 7", "no other"],
     "guide.py": ["6 * 7 = 42"],
+    "warm_workers.py": ["7284718"],
 }
 
 
