@@ -286,3 +286,23 @@ def test_a_dump_flows_into_a_template(counter: images.Program) -> None:
         with images.Copy(made) as copy:
             assert copy.ask() == "1"
     assert counter.ask() == "1"
+
+
+CROWD = """
+import os, sys
+events = [os.eventfd(n + 1) for n in range(600)]
+print("ready", flush=True)
+for line in sys.stdin:
+    print([os.eventfd_read(event) for event in events] == list(range(1, 601)), flush=True)
+    for n, event in enumerate(events): os.eventfd_write(event, n + 1)
+"""
+
+
+def test_hundreds_of_descriptors_find_their_places(tmp_path: Path, nothing_left: None) -> None:
+    with images.python(CROWD) as program:
+        assert program.line() == "ready"
+        file = images.dumped(program.pid, tmp_path / "image")
+    with template(file) as made, images.Copy(made, 0, 2) as one, images.Copy(made, 1, 2) as other:
+        assert [one.ask(), one.ask(), other.ask()] == ["True"] * 3
+    with images.Restored(file) as restored:
+        assert restored.ask() == "True"
