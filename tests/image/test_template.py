@@ -40,6 +40,7 @@ def test_copies_run_in_their_own_right(counter: images.Program, tmp_path: Path) 
         status = dict(line.split(":\t") for line in Path(f"/proc/{copy.pid}/status").read_text().splitlines())
         assert int(status["PPid"]) == os.getpid()
         assert status["Name"] == "answer"
+        assert Path(f"/proc/{made.pid}/comm").read_text() == "drvs-template\n"
         assert sorted(os.listdir(f"/proc/{copy.pid}/fd")) == ["0", "1", "2"]
         os.kill(copy.pid, signal.SIGTERM)
         assert copy.finish() == -signal.SIGTERM

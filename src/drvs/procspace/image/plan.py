@@ -96,7 +96,8 @@ def template(meta: model.Meta, numbers: Numbers, wishes: Wishes) -> bytes:
     late += plan_process.limits(area, meta)
     first = numbers.control + 2
     late += [
-        (calls.CLOSE_RANGE, first, _ALL, 0), (calls.PRCTL, plan_process.PDEATHSIG, 0, 0, 0, 0), (ANSWER,),
+        (calls.CLOSE_RANGE, first, _ALL, 0), (calls.PRCTL, plan_process.PDEATHSIG, 0, 0, 0, 0),
+        (calls.PRCTL, plan_process.SET_NAME, area.put(b"drvs-template\0"), 0, 0, 0), (ANSWER,),
         (SERVE, numbers.control, numbers.maker, first),
     ]  # fmt: skip
     return plan.finish(early, late + plan.copy())

@@ -12,8 +12,8 @@ from drvs.procspace.image.area import ARRIVE, MAY_FAIL, PATCH_TID, QUEUE, SIGRET
 from drvs.procspace.image.errors import ImageError
 from drvs.procspace.image.registers import Registers, signal_frame
 
-PDEATHSIG = 1
-_PR_SET_KEEPCAPS, _PR_SET_NAME, _PR_CAPBSET_DROP, _PR_SET_MM, _PR_SET_MM_MAP = 8, 15, 24, 35, 14
+PDEATHSIG, SET_NAME = 1, 15
+_PR_SET_KEEPCAPS, _PR_CAPBSET_DROP, _PR_SET_MM, _PR_SET_MM_MAP = 8, 24, 35, 14
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 38, 47, 2
 _ARCH_SET_GS, _ARCH_SET_FS = 0x1001, 0x1002
 _THREAD_FLAGS = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000
@@ -130,7 +130,7 @@ def own_state(area: Area, thread: model.Thread, pending: bool, more: list[Op]) -
         (calls.ARCH_PRCTL, _ARCH_SET_FS, registers["fs_base"]),
         (calls.ARCH_PRCTL, _ARCH_SET_GS, registers["gs_base"]),
         (calls.SET_TID_ADDRESS, thread.tid_address),
-        (calls.PRCTL, _PR_SET_NAME, area.put(thread.name[:15] + b"\0"), 0, 0, 0),
+        (calls.PRCTL, SET_NAME, area.put(thread.name[:15] + b"\0"), 0, 0, 0),
     ]
     if thread.tid_address:
         ops.append((PATCH_TID, thread.tid_address, thread.tid))
