@@ -79,7 +79,8 @@ def _template(file: Path, copies: int, *_: object) -> tuple[float, list[float]]:
 def _command(file: Path, copies: int, *_: object) -> tuple[float, list[float]]:
     command = [sys.executable, "-m", "drvs.cli", "image", "start", str(file), "-n", str(copies), "--json"]
     began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as running:
+    none = subprocess.DEVNULL  # also for its progress bar: the demo has one
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=none, stderr=none) as running:
         assert running.stdout is not None
         errors = _answers(running.stdout, copies)
         took = time.perf_counter() - began

@@ -21,11 +21,13 @@ from drvs.demo.scratch import endings_interrupt
 from drvs.demo.teller import teller
 from drvs.procspace.image import ImageError
 from drvs.ui.console import out
-from drvs.ui.progress import steps
+from drvs.ui.progress import Steps, steps
 from drvs.ui.table import plain
 from drvs.ui.units import count, size
 
 COPIES = 32
+_EVENTS = 8
+"""What is told before the copies are compared."""
 _PATIENCE_S = 60.0
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """32 processes with a pool of threads each would only stand in each other's way."""
@@ -34,11 +36,17 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 class Workshop:
     """One performance of the act."""
 
-    def __init__(self, folder: str, cast: Cast, tell: Callable[..., None]) -> None:
+    def __init__(self, folder: str, cast: Cast, bar: Steps, tell: Callable[..., None]) -> None:
         self.image = Path(folder) / "fit.img"
         self.cast = cast
-        self.tell = tell
+        self.bar = bar
+        self._tell = tell
         self.env = os.environ | _ONE_THREAD
+
+    def tell(self, who: str, what: str) -> None:
+        """Say what happened, one event of the act."""
+        self._tell(who, what)
+        self.bar.done()
 
     def enter(self, title: str, module: str, *arguments: str) -> Actor:
         """Bring a process on stage."""
@@ -103,18 +111,19 @@ class Workshop:
             raise ImageError(done.stderr.strip().partition("\n")[0])
         return json.loads(done.stdout)
 
-    def multiply(self, aside: Any) -> list[str]:
-        """Start copies in four ways, and compare times and answers."""
+    def multiply(self, aside: Any) -> list[compare.Outcome]:
+        """Have 32 processes go on from there, in four ways."""
         self.tell(
             "copies",
             f"{COPIES} go on at step {count(aside['step'])}, each with a penalty by its rank",
         )
         told = (self.image, COPIES, aside["step"], aside["weights"], self.env)
-        ways = []
+        outcomes = []
         for way in compare.WAYS:
-            ways.append(way.run(*told))
-            self.tell("copies", f"{way.name}: {ways[-1].shown}")
-        return compare.show(ways)
+            self.bar.begin(way.name)
+            outcomes.append(way.run(*told))
+            self.tell("copies", f"{way.name}: {outcomes[-1].shown}")
+        return outcomes
 
 
 def second_act() -> list[str]:
@@ -127,15 +136,16 @@ def second_act() -> list[str]:
     with (
         endings_interrupt(),
         tempfile.TemporaryDirectory(prefix="drvs-demo-") as folder,
-        steps(1, out()) as bar,
+        steps(_EVENTS + len(compare.WAYS), out()) as bar,
         Cast() as cast,
     ):
         tell = teller(bar)
-        act = Workshop(folder, cast, tell)
+        act = Workshop(folder, cast, bar, tell)
         try:
             aside = act.put_aside(act.begin())
             wrong = act.bring_back(aside)
-            return wrong + act.multiply(aside)
+            outcomes = act.multiply(aside)
         except ImageError as error:
             tell("[warn]images[/]", f"do not work here: {plain(str(error))}")
             return []
+    return wrong + compare.show(outcomes)
