@@ -10,7 +10,7 @@ import pytest
 import drvs
 from support.executor_gate import Gate
 
-METHODS = ["spawn", "fork"]
+METHODS = ["spawn", "fork", "image"]
 
 Make = Callable[..., drvs.Executor]
 
@@ -33,12 +33,15 @@ def make(method: str, nothing_left: None) -> Iterator[Make]:
     yield executor
     for one in made:
         one.shutdown(cancel_futures=True)
+        assert one.info["why"] == ""
 
 
 @pytest.fixture(scope="module", params=METHODS)
 def pool(request: pytest.FixtureRequest) -> Iterator[drvs.Executor]:
     """An executor of two workers for all tests of a module that leave it as it was."""
     with drvs.Executor(2, start_method=request.param, preload=["support.executor_calls"]) as executor:
+        assert executor.submit(pow, 2, 3).result() == 8
+        assert executor.start_method == request.param
         yield executor
 
 

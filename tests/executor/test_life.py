@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ def test_workers_are_prepared_once_and_initialised_each(make: Make, method: str)
     assert other.submit(calls.noted).result() == "started"
 
 
-def test_what_a_worker_is_like(make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_a_worker_is_like(make: Make, method: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OF_THE_CALLER", "seen")
     executor = make(1)
@@ -49,7 +51,7 @@ def test_what_a_worker_is_like(make: Make, monkeypatch: pytest.MonkeyPatch, tmp_
     assert facts["cwd"] == str(tmp_path)
     assert facts["stdin"] == os.devnull
     assert facts["argv"] == sys.argv
-    assert facts["threads"] == 1
+    assert facts["threads"] == (2 if method == "image" else 1)  # the native thread of drvs.hooks
     assert procfs.state_and_parent(spawner)[1] == os.getpid()
     assert executor.submit(calls.environment, "OF_THE_CALLER").result() == "seen"
     assert executor.info["pids"] == [facts["pid"]]
@@ -163,16 +165,24 @@ def test_ctrl_c_in_the_middle_loses_nothing(make: Make, gate: Gate) -> None:
     executor = make(1)
     future = executor.submit(calls.wait_for, gate.path)
     gate.wait_started()
-    child = os.fork()
-    if child == 0:
-        os.kill(os.getppid(), signal.SIGINT)
-        os._exit(0)
     with pytest.raises(KeyboardInterrupt):
+        interrupt_once_it_pumps(executor)
         future.result()
-    os.waitpid(child, 0)
     gate.open()
     assert future.result() == "gone on"
     assert executor.submit(calls.echo, 2).result() == 2
+
+
+def interrupt_once_it_pumps(executor: drvs.Executor) -> None:
+    """Send this process SIGINT when it takes messages."""
+    held = executor._pool._pump.held
+
+    def interrupt() -> None:
+        while held.acquire(blocking=False):
+            held.release()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
 
 
 def test_a_forked_child_is_told_to_make_its_own(make: Make) -> None:
@@ -207,8 +217,6 @@ def test_images_can_be_disabled_and_one_warning_says_so(monkeypatch: pytest.Monk
 
 def test_a_template_with_threads_is_not_forked(nothing_left: None) -> None:
     def warmup() -> None:
-        import threading
-
         threading.Thread(target=threading.Event().wait, daemon=True).start()
 
     with (
@@ -234,3 +242,35 @@ def test_a_template_with_threads_is_not_forked(nothing_left: None) -> None:
 def test_what_cannot_be_meant_is_refused(settings: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         drvs.Executor(**settings)
+
+
+def test_an_image_is_kept_where_it_is_wanted_and_used_as_it_is(tmp_path: Path, nothing_left: None) -> None:
+    path = tmp_path / "warm.img"
+    for word in ("first", "second"):
+        with drvs.Executor(
+            1, image=path, warmup=lambda word=word: calls.initialise(word), initializer=calls.note, initargs=(word,)
+        ) as executor:
+            assert executor.submit(calls.noted).result() == "first"
+            assert executor.submit(calls.noted, "own").result() == word
+            assert executor.start_method == "image"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["warm.img"]
+
+
+def test_an_image_that_cannot_be_used_is_named(tmp_path: Path, nothing_left: None) -> None:
+    path = tmp_path / "no.img"
+    path.write_bytes(b"no image at all")
+    path.chmod(0o600)
+    with drvs.Executor(1, image=path) as executor, pytest.raises(BrokenProcessPool, match=r"no\.img cannot be used"):
+        executor.submit(calls.echo, 1).result()
+
+
+def test_a_process_that_cannot_be_dumped_is_forked_instead(nothing_left: None) -> None:
+    def warmup() -> None:
+        import socket
+
+        calls.initialise(socket.create_server(("localhost", 0)))
+
+    with drvs.Executor(1, warmup=warmup) as executor, pytest.warns(RuntimeWarning, match="by fork: no image of"):
+        assert executor.submit(calls.echo, 1).result() == 1
+    assert executor.start_method == "fork"

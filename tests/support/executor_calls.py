@@ -91,9 +91,14 @@ def initialise(value: Any) -> None:
     _state["noted"] = value
 
 
-def noted() -> Any:
-    """Return what `initialise` noted in this worker."""
-    return _state.get("noted")
+def note(value: Any) -> None:
+    """Note something of this worker's own."""
+    _state["own"] = value
+
+
+def noted(what: str = "noted") -> Any:
+    """Return what `initialise` (or `note`: "own") noted in this worker."""
+    return _state.get(what)
 
 
 def fail_to_initialise() -> None:

@@ -77,33 +77,35 @@ class Collector:
         while future._state in (PENDING, RUNNING) and not exchange.dead:
             if deadline is not None and deadline <= time.monotonic():
                 return
-            if held.acquire(blocking=False):
-                self._lead(future, deadline)
-            elif self._collecting:
-                self._take_over(future, deadline)
-            else:
+            if held._is_owned():  # type: ignore[attr-defined]  # in a callback
+                self._pump.lead(future, deadline)
+            elif not self._lead(future, deadline):
                 self._follow(future, deadline)
 
-    def _lead(self, future: CallFuture, deadline: float | None) -> None:
+    def _lead(self, future: CallFuture, deadline: float | None) -> bool:
+        """Take messages, unless another thread in `result` does. Ctrl-C may come between any two of these steps."""
+        held = self._pump.held
         try:
+            if not held.acquire(blocking=False) and not (self._collecting and self._take_over()):
+                return False
             self._pump.lead(future, deadline)
         finally:
-            self._pump.held.release()
+            while held._is_owned():  # type: ignore[attr-defined]
+                held.release()
             if self._followers or self._watched or self._patient:
                 self._bell.set()
+        return True
 
-    def _take_over(self, future: CallFuture, deadline: float | None) -> None:
+    def _take_over(self) -> bool:
         """Have the collector give the pump away: it sits in a receive."""
         with self._lock:
             self._wanted += 1
         try:
             self._exchange.kick()
-            got = self._pump.held.acquire(timeout=_HAND_OVER_S)
+            return self._pump.held.acquire(timeout=_HAND_OVER_S)
         finally:
             with self._lock:
                 self._wanted -= 1
-        if got:
-            self._lead(future, deadline)
 
     def _follow(self, future: CallFuture, deadline: float | None) -> None:
         with self._lock:

@@ -64,7 +64,7 @@ class Exchange:
     def open(self, inlet: Endpoint, outlet: Endpoint) -> None:
         """Begin to exchange, now that there is a VM."""
         self.inlet, self._outlet = inlet, outlet
-        self._inlet_id, self._outlet_id = inlet.endpoint, outlet.endpoint
+        self._inlet_id, self.outlet_id = inlet.endpoint, outlet.endpoint
         self.opened.set()
 
     @property
@@ -120,7 +120,7 @@ class Exchange:
         moved = Message()
         with self._outlet_lock:
             try:
-                self.inlet.relay(self._outlet_id, question)
+                self.inlet.relay(self.outlet_id, question)
             except DrvsError:
                 return False  # it died: the spawner will tell
             code = self._outlet.raw(RECEIVE, ANY, moved, 0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import marshal
 import os
 import sys
 from typing import Any
@@ -30,6 +31,8 @@ def main(fields: tuple[Any, ...], setup_fd: str, role: str, *rest: str) -> None:
         from drvs.executor import forks
 
         forks.main(setup, int(rest[0]))
+    else:
+        _be_imaged(setup, int(rest[0]))
 
 
 def prepare(setup: Setup) -> None:
@@ -60,6 +63,36 @@ def _be_worker(setup: Setup, rank: str, runtime_dir: str, vmid: str, inlet: str,
         worker.Worker(seat.take(place), place.inlet).refuse(int(rank), f"preload or warmup failed:\n{reason}")
         worker.end(1)
     become(setup, place, int(rank))
+
+
+def _be_imaged(setup: Setup, tell: int) -> None:
+    """Prepare, say so, and wait to be dumped. Copies go on as workers, of whatever executor has made them."""
+    from drvs.executor import failures, worker
+
+    worker.follow(os.getppid())
+    try:
+        prepare(setup)
+    except BaseException as error:
+        os.write(tell, f"preload or warmup failed:\n{failures.report(error)[1]}".encode())
+        return
+    from drvs import hooks
+
+    os.write(tell, b"ready")
+    os.close(tell)
+    info = hooks.ready(wait=True)
+    _go_on(info.rank, info.argv)
+
+
+def _go_on(rank: int, argv: list[str]) -> None:
+    """Be a copy: take over what this executor's workers are told."""
+    from drvs.executor import seat, worker
+
+    place, fields, cwd = marshal.loads(bytes.fromhex(argv[1]))
+    setup, seated = read(fields), seat.Place(*place)
+    sys.argv[:] = setup.argv
+    worker.follow(seated.spawner)
+    os.chdir(cwd)
+    become(setup, seated, rank)
 
 
 def become(setup: Setup, place: Any, rank: int) -> None:

@@ -44,7 +44,11 @@ class Method(Protocol):
 def choose(spawner: Spawner) -> Method:
     """Return the method that the caller asked for."""
     wanted = spawner.setup.method
-    return Fresh(spawner) if wanted == "spawn" else Forks(spawner)
+    if wanted == "image":
+        from drvs.executor.images import Images
+
+        return Images(spawner)
+    return Forks(spawner) if wanted == "fork" else Fresh(spawner)
 
 
 def launch(spawner: Spawner, role: str, stderr: int, *rest: object, keep: tuple[int, ...] = ()) -> int:

@@ -45,7 +45,6 @@ class Pump:
         self.turns = 0
         self.outcomes: deque[tuple[CallFuture, BaseException | None, Any]] = deque()
         self._message = Message()
-        self._received = False
         self._depth = 0
 
     # ---- turns (the caller holds the pump) -------------------------------------------------------------------------
@@ -55,19 +54,17 @@ class Pump:
         self.turns += 1
         nested = self._depth > 0  # by a callback, or by code that runs when a result is unpickled
         message = Message() if nested else self._message
-        if nested or not self._received:
+        if not message.type:  # else Ctrl-C came between its arrival and its being dealt with
             timeout_ms = -1 if timeout is None else math.ceil(timeout * 1000)
             code = self._exchange.inlet.raw(RECEIVE, ANY, message, timeout_ms)
             if code != 0:
                 self._check(code)
                 return False
-            self._received = self._received or not nested
         self._depth += 1
         try:
-            if message.is_request:
+            if message.source != self._exchange.outlet_id:  # not a kick
                 self._deal_with(message)
-            if not nested:
-                self._received = False
+            message.type = 0
             self.tell()
         finally:
             self._depth -= 1

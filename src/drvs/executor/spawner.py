@@ -143,6 +143,8 @@ def main(fields: tuple[Any, ...], setup_fd: str, control: str, caller: str) -> N
 
     for number in USUAL:
         signal.signal(number, signal.SIG_IGN)
+    for fd in (setup_fd, control):
+        os.set_inheritable(int(fd), False)
     os.setpgid(0, 0)
     prctl = PRCTL.get(os.uname().machine)
     if prctl is not None:

@@ -1,0 +1,179 @@
+"""The method `image`: workers are copies of the image of a prepared interpreter.
+
+A fresh interpreter prepares itself, says so on a pipe, and waits in `hooks.ready`. It is dumped and ends. The image
+becomes a template, which clones itself for every worker: a worker costs a fork of a process that runs nothing, and
+shares every page that it does not change with the others. What the workers of this executor have to know (where it
+is, and its initializer) they find in their arguments, so that a kept image serves any executor.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from drvs.executor.methods import Forks, Seats, launch
+
+if TYPE_CHECKING:
+    from drvs.executor.spawner import Spawner
+    from drvs.procspace.image import Template
+
+READY = b"ready"
+TEXT_BYTES = 1 << 16
+READY_MS = 10_000
+
+
+class Images:
+    """Copies of an image."""
+
+    name = "image"
+
+    def __init__(self, spawner: Spawner) -> None:
+        self._spawner = spawner
+        self._waiting: list[tuple[Seats, list[int]]] = []
+        self._template: Template | None = None
+        self._image = -1
+        self._pid = 0
+        self._told = b""
+        self._null = os.open(os.devnull, os.O_RDONLY)
+        path = spawner.setup.image
+        self._kept = bool(path) and os.path.exists(path)
+        if not self._kept:
+            self._prepare()
+        from drvs.procspace import image
+
+        self._api = image  # 80 ms, while the interpreter prepares itself
+        if self._kept:
+            self._image = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _prepare(self) -> None:
+        self._tells, theirs = os.pipe()
+        self._pid = launch(self._spawner, self.name, 2, theirs, keep=(theirs,))
+        os.close(theirs)
+        self._spawner.watch(self._tells, self._hear)
+
+    # ---- the image ---------------------------------------------------------------------------------------------------
+
+    def _hear(self, _events: int) -> None:
+        data = os.read(self._tells, TEXT_BYTES)
+        self._told += data
+        if data and self._told != READY:
+            return
+        self._spawner.forget(self._tells)
+        os.close(self._tells)
+        if self._told != READY:
+            self._reap()
+            why = self._told.decode(errors="replace") or "the process that prepares itself for workers has ended"
+            self._spawner.fail(why)
+            return
+        try:
+            self._image = self._dump()
+        except (self._api.ImageError, OSError) as problem:
+            self._give_up(problem)
+            return
+        finally:
+            self._reap()
+        self._start_waiting()
+
+    def _dump(self) -> int:
+        self._wait_at_ready()
+        path = self._spawner.setup.image
+        if not path:
+            fd = os.memfd_create("drvs-image", os.MFD_CLOEXEC)
+            os.fchmod(fd, 0o600)  # images that others may write are refused
+            self._api.dump(self._pid, fd, stop=True)
+            os.lseek(fd, 0, os.SEEK_SET)
+            return fd
+        part = f"{path}.{os.getpid()}.part"
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", 0) as file:
+            try:
+                self._api.dump(self._pid, file.fileno(), stop=True)
+                os.rename(part, path)
+            except BaseException:
+                os.unlink(part)
+                raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _wait_at_ready(self) -> None:
+        """It has said that it is about to wait; a moment later it does."""
+        from drvs.procspace.image import mailbox
+
+        deadline = time.monotonic() + READY_MS / 1000
+        while not mailbox.waits_to_be_dumped(self._pid):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the prepared process does not come to the point where it can be dumped")
+            os.sched_yield()
+
+    def _reap(self) -> None:
+        if self._pid:
+            try:
+                os.kill(self._pid, signal.SIGKILL)
+                os.waitpid(self._pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass  # the dump has ended and reaped it
+            self._pid = 0
+
+    def _give_up(self, problem: Exception) -> None:
+        """Images do not work here, or not of this process: go on by forks. A kept image is not replaced silently."""
+        if self._kept:
+            path = self._spawner.setup.image
+            self._spawner.fail(f"the image {path} cannot be used: {problem} Remove it to have it made anew.")
+            return
+        waiting = self._waiting
+        self.close()
+        self._spawner.replace_method(Forks(self._spawner), f"no image of the prepared process: {problem}")
+        for place, ranks in waiting:
+            self._spawner.method.start(place, ranks)
+
+    # ---- workers -----------------------------------------------------------------------------------------------------
+
+    def start(self, place: Seats, ranks: list[int]) -> None:
+        """Make copies, now or when there is an image."""
+        self._waiting.append((place, ranks))
+        if self._image >= 0:
+            self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        while self._waiting:
+            place, ranks = self._waiting[0]
+            try:
+                template = self._template or self._make_template(place)
+                while ranks:
+                    self._copy(template, ranks[0])
+                    ranks.pop(0)
+            except (self._api.ImageError, OSError) as problem:
+                self._give_up(problem)
+                return
+            self._waiting.pop(0)
+
+    def _make_template(self, place: Seats) -> Template:
+        setup = self._spawner.setup
+        told = marshal.dumps((place, tuple(setup), os.getcwd())).hex()
+        environ = dict(os.environ) if self._kept else None
+        self._template = self._api.Template(self._image, argv=[told], environ=environ)
+        return self._template
+
+    def _copy(self, template: Template, rank: int) -> None:
+        ours, theirs = os.pipe()
+        try:
+            pid = template.copy(rank, self._spawner.setup.workers, streams=(self._null, 1, theirs))
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        self._spawner.adopt(rank, pid, ours)
+
+    def close(self) -> None:
+        """End the template, or the process that is being prepared; let the image go."""
+        self._waiting = []
+        self._reap()
+        if self._template is not None:
+            self._template.close()
+            self._template = None
+        for name in ("_image", "_null"):
+            if getattr(self, name) >= 0:
+                os.close(getattr(self, name))
+                setattr(self, name, -1)
