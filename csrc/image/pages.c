@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -49,13 +50,13 @@ uint32_t crc32c(uint32_t crc, const void *bytes, size_t nbytes) {
 
 enum { ENTRIES = 4096 };
 
-static enum page_kind kind_of(uint64_t entry, int resident) {
+static enum page_kind kind_of(uint64_t entry) {
     int of_file = (int)(entry >> 61 & 1), present = (int)(entry >> 63), swapped = (int)(entry >> 62 & 1);
     if (entry >> 58 & 1) return PAGE_GUARD;
-    return (present || swapped) && (resident || !of_file) ? PAGE_OWN : PAGE_ABSENT;
+    return (present || swapped) && !of_file ? PAGE_OWN : PAGE_ABSENT;
 }
 
-int next_run(int pagemap_fd, uint64_t *from, uint64_t end, int resident, struct page_run *run) {
+int next_run(int pagemap_fd, uint64_t *from, uint64_t end, struct page_run *run) {
     uint64_t entries[ENTRIES];
     run->kind = PAGE_ABSENT;
     run->nbytes = 0;
@@ -65,7 +66,7 @@ int next_run(int pagemap_fd, uint64_t *from, uint64_t end, int resident, struct 
         ssize_t got = pread(pagemap_fd, entries, bytes, (off_t)(*from / BLOB_PAGE * sizeof *entries));
         if (got < (ssize_t)sizeof *entries) return got < 0 ? -errno : -EIO;
         for (size_t i = 0; i < (size_t)got / sizeof *entries; i++, *from += BLOB_PAGE) {
-            enum page_kind kind = kind_of(entries[i], resident);
+            enum page_kind kind = kind_of(entries[i]);
             if (run->kind != PAGE_ABSENT && kind != run->kind) return 1;
             if (kind == PAGE_ABSENT) continue;
             if (run->kind == PAGE_ABSENT) run->address = *from;
@@ -74,6 +75,27 @@ int next_run(int pagemap_fd, uint64_t *from, uint64_t end, int resident, struct 
         }
     }
     return run->kind != PAGE_ABSENT;
+}
+
+/* As in <linux/fs.h> since Linux 6.7. */
+struct scan {
+    uint64_t size, flags, start, end, walk_end, found, room, most, inverted, all_of, any_of, wanted;
+};
+#define SCAN _IOWR('f', 16, struct scan)
+enum { IS_FILE = 4, IS_PRESENT = 8, IS_SWAPPED = 16, IS_ZERO = 32 };
+
+int scan_runs(int pagemap_fd, uint64_t *from, uint64_t end, struct page_run *run, int room) {
+    struct { uint64_t start, end, categories; } found[SCAN_ROOM];
+    struct scan scan = {
+        .size = sizeof scan, .start = *from, .end = end, .found = (uint64_t)(uintptr_t)found,
+        .room = (uint64_t)(room < SCAN_ROOM ? room : SCAN_ROOM), .inverted = IS_FILE | IS_ZERO, .all_of = IS_FILE | IS_ZERO,
+        .any_of = IS_PRESENT | IS_SWAPPED, .wanted = IS_PRESENT | IS_SWAPPED,
+    };
+    int n = ioctl(pagemap_fd, SCAN, &scan);
+    if (n < 0) return -errno;
+    for (int i = 0; i < n; i++) run[i] = (struct page_run){found[i].start, found[i].end - found[i].start, PAGE_OWN};
+    *from = scan.walk_end;
+    return n;
 }
 
 /* ---- copying -------------------------------------------------------------------------------------------------------- */

@@ -15,8 +15,13 @@ struct page_run {
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t nbytes);
 
 /* Find the next run of own or guarded pages in [*from, end) and set *from behind it. 1: found, 0: no more, -errno.
- * Own pages are private to the process, in memory or swapped out; `resident` counts pages of files in memory too. */
-int next_run(int pagemap_fd, uint64_t *from, uint64_t end, int resident, struct page_run *run);
+ * Own pages are private to the process, in memory or swapped out. */
+int next_run(int pagemap_fd, uint64_t *from, uint64_t end, struct page_run *run);
+
+/* The same for many runs of own pages, without a look at what is not mapped: terabytes may be reserved. Returns how many, and sets
+ * *from to where it stopped; -ENOTTY before Linux 6.7. */
+enum { SCAN_ROOM = 256 };
+int scan_runs(int pagemap_fd, uint64_t *from, uint64_t end, struct page_run *run, int room);
 
 #define COPY_SKIP_ZERO 1u /* pages of zeros are left out */
 #define COPY_LENIENT 2u   /* so are pages that cannot be read (behind the end of a file) */

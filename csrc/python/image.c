@@ -138,23 +138,38 @@ static PyObject *image_crc32c(PyObject *module, PyObject *args) {
     return PyLong_FromUnsignedLong(result);
 }
 
+static bool add_run(PyObject *runs, const struct page_run *run) {
+    PyObject *item = Py_BuildValue("(KKi)", (unsigned long long)run->address, (unsigned long long)run->nbytes, run->kind == PAGE_GUARD);
+    bool added = item && PyList_Append(runs, item) == 0;
+    Py_XDECREF(item);
+    return added;
+}
+
+/* Returns false with an exception, or without one if the kernel cannot scan. */
+static bool add_scanned(PyObject *runs, int fd, uint64_t from, uint64_t end) {
+    struct page_run run[SCAN_ROOM];
+    while (from < end) {
+        int n = scan_runs(fd, &from, end, run, SCAN_ROOM);
+        if (n < 0) return false;
+        for (int i = 0; i < n; i++)
+            if (!add_run(runs, &run[i])) return false;
+    }
+    return true;
+}
+
 static PyObject *image_runs(PyObject *module, PyObject *args) {
     (void)module;
-    int fd, resident, found = 0;
+    int fd, guards, found = 0;
     unsigned long long from, end;
-    if (!PyArg_ParseTuple(args, "iKKp", &fd, &from, &end, &resident)) return NULL;
+    if (!PyArg_ParseTuple(args, "iKKp", &fd, &from, &end, &guards)) return NULL;
     PyObject *runs = PyList_New(0);
+    if (!runs || (!guards && add_scanned(runs, fd, from, end))) return runs;
+    if (!PyErr_Occurred()) PyList_SetSlice(runs, 0, PyList_Size(runs), NULL);
     uint64_t at = from;
     struct page_run run;
-    while (runs && (found = next_run(fd, &at, end, resident, &run)) > 0) {
-        PyObject *item = Py_BuildValue("(KKi)", (unsigned long long)run.address, (unsigned long long)run.nbytes, run.kind == PAGE_GUARD);
-        if (!item || PyList_Append(runs, item) < 0) Py_CLEAR(runs);
-        Py_XDECREF(item);
-    }
-    if (runs && found < 0) {
-        Py_DECREF(runs);
-        return os_error(-found);
-    }
+    while (!PyErr_Occurred() && (found = next_run(fd, &at, end, &run)) > 0) add_run(runs, &run);
+    if (!PyErr_Occurred() && found < 0) os_error(-found);
+    if (PyErr_Occurred()) Py_CLEAR(runs);
     return runs;
 }
 
@@ -211,7 +226,7 @@ PyMethodDef image_functions[] = {
     {"image_wait", image_wait, METH_VARARGS, "image_wait(tid, spin_us) -> (tid, status): wait actively for a stop, (0, 0) if none came."},
     {"image_smaps", image_smaps, METH_VARARGS, "image_smaps(text) -> [(start, end, protection, shared, offset, inode, name, own_kb, flags)]: mappings."},
     {"image_crc32c", image_crc32c, METH_VARARGS, "image_crc32c(buffer, crc=0) -> int: CRC-32C, continued from `crc`."},
-    {"image_runs", image_runs, METH_VARARGS, "image_runs(pagemap_fd, start, end, resident) -> [(address, nbytes, guard)]: pages of a process's own."},
+    {"image_runs", image_runs, METH_VARARGS, "image_runs(pagemap_fd, start, end, guards) -> [(address, nbytes, guard)]: pages of a process's own."},
     {"image_copy", image_copy, METH_VARARGS, "image_copy(pid, mem_fd, out_fd, runs) -> (bytes, records): write page records."},
     {"image_blob", image_blob, METH_NOARGS, "image_blob() -> (code, entry, begin) | None: the code that works through a table of system calls."},
     {NULL, NULL, 0, NULL},

@@ -29,6 +29,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "sleeper": [],
         "execer": ["-pthread"],
         "timers": ["-pthread"],
+        "altstack": [],
     }
     return {name: images.compiled(HERE / f"{name}.c", folder / name, *flags) for name, flags in names.items()}
 

@@ -773,7 +773,7 @@ def image_smaps(text: bytes, /) -> list[tuple[int, int, int, bool, int, int, str
 def image_crc32c(data: Buffer, crc: int = 0, /) -> int:
     """Return the CRC-32C of a buffer, continued from `crc`."""
 
-def image_runs(pagemap_fd: int, start: int, end: int, resident: bool, /) -> list[tuple[int, int, int]]:
+def image_runs(pagemap_fd: int, start: int, end: int, guards: bool, /) -> list[tuple[int, int, int]]:
     """Return (address, bytes, 1 for guard pages) of each run of pages that are a process's own."""
 
 def image_copy(pid: int, mem_fd: int, out_fd: int, runs: bytes, /) -> tuple[int, int]:

@@ -100,9 +100,9 @@ def borrow_fd(pidfd: int, fd: int) -> int:
     return image_syscall(_PIDFD_GETFD, pidfd, fd, 0)
 
 
-def same_open_file(pid: int, one: int, other: int) -> bool:
-    """Say whether two descriptors of a process share one open file description."""
-    return image_syscall(_KCMP, pid, pid, 0, one, other) == 0
+def compare_open_files(pid: int, one: int, other: int) -> int:
+    """Compare two descriptors of a process: 0 if they share one open file description, else their order, 1 or -1."""
+    return (0, -1, 1)[image_syscall(_KCMP, pid, pid, 0, one, other)]
 
 
 def tee(source: int, target: int, nbytes: int) -> int:

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property, cmp_to_key
 
 from drvs.procspace.image import calls, model, unixdiag
 from drvs.procspace.image.errors import Refused
@@ -46,7 +47,7 @@ class Found:
         """Its offset."""
         return int(self.info["pos"][0])
 
-    @property
+    @cached_property
     def stat(self) -> os.stat_result:
         """What it is."""
         return os.stat(self.path)
@@ -102,18 +103,28 @@ def describe(found: list[Found], close_unknown: bool) -> list[model.AnyOpen]:
 
 def _grouped(found: list[Found]) -> Iterator[list[Found]]:
     """Put together the descriptors that share one open file description."""
-    groups: dict[tuple[object, ...], list[list[Found]]] = {}
+    groups: dict[tuple[object, ...], list[Found]] = {}
     for one in found:
         status = one.stat
-        alike = groups.setdefault((status.st_dev, status.st_ino, one.flags & ~os.O_CLOEXEC, one.target), [])
-        for group in alike:
-            if calls.same_open_file(one.pid, one.number, group[0].number):
-                group.append(one)
-                break
-        else:
-            alike.append([one])
+        groups.setdefault((status.st_dev, status.st_ino, one.flags & ~os.O_CLOEXEC, one.target), []).append(one)
     for alike in groups.values():
-        yield from alike
+        yield from _told_apart(alike) if len(alike) > 1 else [alike]
+
+
+def _told_apart(alike: list[Found]) -> Iterator[list[Found]]:
+    """The kernel orders open files in some way, so that there may be thousands of them."""
+    ordered = sorted(alike, key=cmp_to_key(_order))
+    group = ordered[:1]
+    for one in ordered[1:]:
+        if _order(group[0], one):
+            yield sorted(group, key=lambda found: found.number)
+            group = []
+        group.append(one)
+    yield sorted(group, key=lambda found: found.number)
+
+
+def _order(one: Found, other: Found) -> int:
+    return calls.compare_open_files(one.pid, one.number, other.number)
 
 
 def _described(group: list[Found], found: list[Found], close_unknown: bool) -> model.AnyOpen | None:

@@ -57,11 +57,13 @@ class Vma(NamedTuple):
 def read(pid: int) -> list[Vma]:
     """Return the memory map of a process, the vsyscall page left out."""
     found = [Vma(*line) for line in image_smaps(procfile.content(pid, "smaps"))]
-    return [_unescaped(vma) if "\\" in vma.name else vma for vma in found if vma.name != "[vsyscall]"]
+    return [_unescaped(pid, vma) if "\\012" in vma.name else vma for vma in found if vma.name != "[vsyscall]"]
 
 
-def _unescaped(vma: Vma) -> Vma:
-    return vma._replace(name=vma.name.replace("\\012", "\n"))
+def _unescaped(pid: int, vma: Vma) -> Vma:
+    """A newline looks like these four characters, which a name may have too: the link has it as it is."""
+    name = procfile.link(pid, f"map_files/{vma.start:x}-{vma.end:x}")
+    return vma._replace(name=name or vma.name.replace("\\012", "\n"))
 
 
 @lru_cache(maxsize=256)

@@ -38,6 +38,7 @@ class Layout:
         """
         memfds = {opened.inode for opened in open_files if isinstance(opened, model.MemFd)}
         self.vmas = vmas
+        self._guarded = {vma.start for vma in vmas if "gu" in vma.flags}
         self._describer = maps.Describer(pid, memfds, wanted)
         self.regions = self._describer.regions(vmas)
         self.files = self._describer.files
@@ -66,7 +67,7 @@ class Layout:
             return [(region.start, region.end - region.start)]
         if not region.has_pages or region.shared:
             return []
-        runs = _core.image_runs(pagemap, region.start, region.end, False)
+        runs = _core.image_runs(pagemap, region.start, region.end, region.start in self._guarded)
         region.guards = [(address, nbytes) for address, nbytes, guard in runs if guard]
         kept = [(address, nbytes) for address, nbytes, guard in runs if not guard]
         if region.droppable or _WIPED_BY_FORKS in region.advice:
