@@ -50,6 +50,16 @@ def test_exec_names_what_cannot_be_executed(tmp_path: Path, nothing_left: None) 
     assert os.listdir(tmp_path) == []
 
 
+def test_exec_writes_to_standard_output_what_can_go_there(tmp_path: Path, nothing_left: None) -> None:
+    file = tmp_path / "image"
+    with file.open("wb") as out:
+        file.chmod(0o600)
+        subprocess.run([*DRVS, "exec", "-", "--", "/bin/echo", "hello"], stdout=out, stderr=subprocess.DEVNULL, check=True)
+    assert drvs("restore", file).stdout == "hello\n"
+    for option in ("--ready", "--executable"):
+        assert option in drvs("exec", option, "-", "--", "/bin/true").stderr
+
+
 def test_register_says_what_is_missing(tmp_path: Path, runtime_dir: Path, nothing_left: None) -> None:
     if os.path.exists("/proc/sys/fs/binfmt_misc/register"):
         pytest.skip("this machine has a binfmt_misc, which is not a test's to change")

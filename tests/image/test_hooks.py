@@ -4,12 +4,13 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from drvs.procspace import image
-from support import images
+from support import images, users
 
 ANSWERS = """
 print('ready', flush=True)
@@ -413,6 +414,18 @@ def test_a_thread_dumps_its_process_while_asyncio_runs(tmp_path: Path, nothing_l
     )
     with images.Program([sys.executable, "-c", source, file]) as program:
         assert program.line() == "True 42"
+
+
+@pytest.mark.root
+def test_an_ordinary_user_needs_no_more_for_hooks(nothing_left: None) -> None:
+    def work() -> list[object]:
+        with tempfile.TemporaryDirectory() as folder, hooked(ORDER) as program:
+            file = images.dumped(program.pid, Path(folder) / "image")
+            with images.Restored(file) as restored:
+                return [json.loads(program.ask()), json.loads(restored.ask())]
+
+    before = ["before two", "before one"]
+    assert users.as_nobody(work) == [before, [*before, ["after three", 0, 1, True], "after four"]]
 
 
 def test_forks_see_one_thread_only(nothing_left: None) -> None:

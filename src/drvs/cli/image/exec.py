@@ -44,6 +44,9 @@ def exec_(
     """
     from drvs.procspace.image import executable as programs
 
+    for option, meant, why in (("--executable", executable, "is no program"), ("--ready", ready, "is the program's")):
+        if meant and file == "-":
+            raise typer.BadParameter(f"standard output {why}", param_hint=option)
     with written(file) as fd:
         if executable:
             programs.begin(fd)
