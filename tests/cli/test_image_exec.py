@@ -11,7 +11,12 @@ import pytest
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="process images are for x86-64")
 DRVS = [sys.executable, "-m", "drvs.cli", "image"]
-READY = "from drvs.procspace import image\ninfo = image.ready()\nprint(*info[:2], *info.argv[1:], flush=True)"
+READY = """
+import os
+from drvs.procspace import image
+info = image.ready()
+os.write(1, f"{info.rank} {info.size} {' '.join(info.argv[1:])}\\n".encode())  # at once: copies share the stream
+"""
 
 
 def drvs(*words: object) -> "subprocess.CompletedProcess[str]":
@@ -54,7 +59,8 @@ def test_exec_writes_to_standard_output_what_can_go_there(tmp_path: Path, nothin
     file = tmp_path / "image"
     with file.open("wb") as out:
         file.chmod(0o600)
-        subprocess.run([*DRVS, "exec", "-", "--", "/bin/echo", "hello"], stdout=out, stderr=subprocess.DEVNULL, check=True)
+        command = [*DRVS, "exec", "-", "--", "/bin/echo", "hello"]
+        subprocess.run(command, stdout=out, stderr=subprocess.DEVNULL, check=True, timeout=60)
     assert drvs("restore", file).stdout == "hello\n"
     for option in ("--ready", "--executable"):
         assert option in drvs("exec", option, "-", "--", "/bin/true").stderr
