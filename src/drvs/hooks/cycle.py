@@ -87,6 +87,7 @@ def go_on(dumper: int) -> tuple[int, int]:
         if verdict == RESTORED:
             registry.run_after(_take_over(rank, size, given))
     finally:
+        registry.run_end()
         _core.mailbox_end()
     return verdict, nbytes
 

@@ -30,6 +30,7 @@ class RestoreInfo(NamedTuple):
 
 _before: list[Callable[[], object]] = []
 _after: list[Callable[[RestoreInfo], object]] = []
+_end: list[Callable[[], None]] = []
 
 
 def before_dump(function: Before) -> Before:
@@ -65,9 +66,24 @@ def after_restore(function: After) -> After:
     return function
 
 
+def at_end(function: Callable[[], None]) -> None:
+    """Have a function called at the end of every round, however it ends. For the defaults."""
+    _end.append(function)
+
+
 def run_before() -> None:
-    """Call the functions of `before_dump`; the first that raises ends it."""
-    for function in reversed(_before):
+    """Call the functions of `before_dump`; the first that raises ends it, and the round."""
+    try:
+        for function in reversed(_before):
+            function()
+    except BaseException:
+        run_end()
+        raise
+
+
+def run_end() -> None:
+    """Call the functions of `at_end`."""
+    for function in _end:
         function()
 
 

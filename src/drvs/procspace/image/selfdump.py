@@ -53,6 +53,8 @@ def dump_self(fd: int, flags: int = 0) -> int:
             cycle.registry.run_before()
         helper = _start_helper(fd, flags)
     except BaseException:
+        if cycle:
+            cycle.registry.run_end()
         _core.mailbox_fail(b"the process could not dump itself")
         raise
     verdict, nbytes = cycle.go_on(helper) if cycle else _wait(helper)
