@@ -226,7 +226,8 @@ def lie(chosen: random.Random, found: dict[str, Any]) -> None:
     if isinstance(value, bool):
         place[path[-1]] = not value
     elif isinstance(value, int):
-        place[path[-1]] = chosen.choice([0, 1, value + 1, value ^ 4096, value * 2, 2**31 - 1, 2**47, 2**63, 2**64 - 1])
+        changed = chosen.choice([0, 1, value + 1, value ^ 4096, value * 2, 2**31 - 1, 2**47, 2**63, 2**64 - 1])
+        place[path[-1]] = changed & 2**64 - 1
     elif isinstance(value, bytes):
         place[path[-1]] = bytes(chosen.randrange(256) for _ in value)
     elif isinstance(value, str):
