@@ -121,6 +121,19 @@ def test_results_that_cannot_be_written_are_refused_at_once(tmp_path: Path, no_t
 
 @pytest.mark.slow
 @pytest.mark.deadline(600)
+@pytest.mark.parametrize(
+    ("benchmark", "tables"),
+    [("images", {"cycle", "heap", "copies", "pause", "memory"}), ("executor", {"start", "calls", "memory"})],
+)
+def test_the_other_benchmarks_in_whole(benchmark: str, tables: set[str], tmp_path: Path, no_traces: None) -> None:
+    path = tmp_path / "rows.json"
+    done = nodes.drvs("bench", benchmark, "--quick", "--json", str(path), runtime_dir="/nonexistent", timeout=580)
+    assert done.returncode == 0, done.stderr
+    assert {row["table"] for row in json.loads(path.read_text())} == tables
+
+
+@pytest.mark.slow
+@pytest.mark.deadline(600)
 def test_a_whole_quick_benchmark(tmp_path: Path, no_traces: None) -> None:
     path = tmp_path / "rows.json"
     done = nodes.drvs("bench", "local", "--quick", "--json", str(path), runtime_dir="/nonexistent", timeout=580)
