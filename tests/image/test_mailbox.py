@@ -15,6 +15,7 @@ import pytest
 from drvs.core import _core
 from drvs.procspace import image
 from drvs.procspace.image import mailbox
+from drvs.procspace.image.format import check_sense
 from support import images
 
 SOURCE = """
@@ -239,6 +240,19 @@ def test_contents_of_a_mailbox_are_checked() -> None:
         for nowhere in (0, 8, 2**47, 2**63, 2**64 - 8):
             with pytest.raises(image.Refused):
                 mailbox.read(memory.fileno(), nowhere)
+
+
+def test_an_image_whose_mailbox_lies_elsewhere_is_refused(program: images.Program, tmp_path: Path) -> None:
+    with images.dumped(program.pid, tmp_path / "image").open("rb") as file:
+        meta = image.read_meta(file.fileno())
+    right, regions = meta.mailbox, meta.regions
+    check_sense(meta)
+    text = next(region for region in regions if not region.prot & 2)
+    data = next(region for region in regions if region.start <= right < region.end)
+    for wrong in (8, 2**47 - 8, 2**64 - 8, text.start, right + 1, data.end - 88, regions[-1].end):
+        meta.mailbox = wrong
+        with pytest.raises(image.BadImage, match="mailbox"):
+            check_sense(meta)
 
 
 def test_what_a_copy_is_told_survives_the_way() -> None:

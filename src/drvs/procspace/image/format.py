@@ -38,6 +38,9 @@ _AGAIN = "Make the image again."
 RECORD_BYTES = _RECORD.size
 RECORD_MAX = 1 << 20
 META_MAX = 1 << 28
+MAILBOX_BYTES = 96
+"""As far as a restore writes into a mailbox; all of its fields are in the same mapping."""
+_PROT_WRITE = 2
 LAUNCHER_MAX = 255
 """Bytes of the launcher line that may stand before the header: Linux reads no more of it."""
 
@@ -222,8 +225,18 @@ def check_sense(meta: model.Meta) -> None:
     for _, start, end in meta.machine.system:
         if not 0 < start < end <= HIGHEST or (start | end) % PAGE:
             raise BadImage(f"the system mapping at {start:#x} is out of place.", _AGAIN)
+    _check_mailbox(meta)
     numbers = [number for opened in meta.open_files for number, _ in opened.numbers]
     if len(set(numbers)) != len(numbers) or not all(opened.numbers for opened in meta.open_files):
         raise BadImage("a descriptor is there twice, or an open file without one.", _AGAIN)
     if len({thread.tid for thread in meta.threads}) != len(meta.threads):
         raise BadImage("a thread is there twice.", _AGAIN)
+
+
+def _check_mailbox(meta: model.Meta) -> None:
+    """A restore writes there: into memory of the program, and nowhere else."""
+    if not meta.mailbox:
+        return
+    home = next((region for region in meta.regions if region.start <= meta.mailbox < region.end), None)
+    if home is None or not home.prot & _PROT_WRITE or meta.mailbox % 8 or meta.mailbox + MAILBOX_BYTES > home.end:
+        raise BadImage(f"the mailbox at {meta.mailbox:#x} is out of place.", _AGAIN)
