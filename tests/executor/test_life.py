@@ -129,8 +129,18 @@ def fail():
 class Wrong(Exception):
     pass
 
+def prepare():
+    global prepared
+    prepared = "warm"
+
+def recall():
+    return prepared
+
 print("main runs", __name__)
-executor = drvs.Executor(1, start_method=sys.argv[1], initializer=lambda: print("in worker", flush=True))
+executor = drvs.Executor(
+    1, start_method=sys.argv[1], initializer=lambda: print("in worker", flush=True), warmup=prepare
+)
+assert executor.submit(recall).result() == "warm"
 assert executor.submit(moved, Point(1)).result() == Point(2)
 assert list(executor.map(moved, [Point(n) for n in range(3)])) == [Point(n) for n in range(1, 4)]
 try:

@@ -25,6 +25,7 @@ def main(fields: tuple[Any, ...], setup_fd: str, role: str, *rest: str) -> None:
     os.close(int(setup_fd))
     setup = read(fields)
     sys.argv[:] = setup.argv
+    pickling.namespace = _own_main()
     if role == "spawn":
         _be_worker(setup, *map(str, rest))
     elif role == "fork":
@@ -33,6 +34,14 @@ def main(fields: tuple[Any, ...], setup_fd: str, role: str, *rest: str) -> None:
         forks.main(setup, int(rest[0]))
     else:
         _be_imaged(setup, int(rest[0]))
+
+
+def _own_main() -> dict[str, Any]:
+    """Return the globals of this interpreter's __main__, without those of BOOT."""
+    found = sys.modules["__main__"].__dict__
+    for name in ("n", "s", "m", "os", "sys", "marshal"):
+        found.pop(name, None)
+    return found
 
 
 def prepare(setup: Setup) -> None:

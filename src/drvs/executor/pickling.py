@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -52,10 +53,36 @@ def dumps(thing: object, *, beside: bool = True) -> tuple[bytes, Buffers]:
         return stream.getvalue(), [buffer.raw() for buffer in buffers]
     except Exception:
         buffers.clear()  # of __main__, or nothing for the C pickler: by value, then
+    return _by_value(thing, callback), [buffer.raw() for buffer in buffers]
+
+
+# ---- objects of __main__ -------------------------------------------------------------------------------------------
+
+#: The worker's own __main__, where the functions of the caller's meet each other and what `warmup` left there.
+#: In the caller there is none: a function that comes back must not change the caller's.
+namespace: dict[str, Any] | None = None
+
+
+class _Main(dict[str, Any]):
+    """Stands in a pickle for the globals of __main__."""
+
+    def __reduce__(self) -> Any:
+        return _main_namespace, ()
+
+
+def _main_namespace() -> dict[str, Any]:
+    return {"__name__": "__main__"} if namespace is None else namespace
+
+
+def _by_value(thing: object, callback: Callable[[Any], Any] | None) -> bytes:
+    """Pickle with cloudpickle; functions of __main__ share their globals again at the other end."""
     import cloudpickle
 
-    whole = cloudpickle.dumps(thing, protocol=5, buffer_callback=callback)
-    return whole, [buffer.raw() for buffer in buffers]
+    stream = io.BytesIO()
+    pickler = cloudpickle.Pickler(stream, 5, buffer_callback=callback)
+    pickler.globals_ref[id(sys.modules["__main__"].__dict__)] = _Main(__name__="__main__")
+    pickler.dump(thing)
+    return stream.getvalue()
 
 
 def _keep(buffer: pickle.PickleBuffer, kept: list[pickle.PickleBuffer]) -> bool:
