@@ -103,6 +103,22 @@ def test_a_dump_flows_through_a_pipe(tmp_path: Path, nothing_left: None) -> None
     assert restored.stdout == "restored\n"
 
 
+def test_a_helper_that_is_killed_leaves_the_caller_running(nothing_left: None) -> None:
+    reader, writer = os.pipe()  # nobody reads it: the helper waits in the middle of the image
+    source = f"import sys\nfrom drvs.compat.bproc import *\nprint(bproc_dump({writer}), bproc_dump(1, 9), flush=True)\n"
+    source += "for line in sys.stdin: print(line, end='', flush=True)"
+    with images.Program([sys.executable, "-c", source], pass_fds=[writer]) as program:
+        children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+        while not (found := children.read_text().split()):
+            os.sched_yield()
+        assert os.read(reader, 8) == b"DRVSIMG\n"
+        os.kill(int(found[0]), signal.SIGKILL)
+        assert program.line() == f"{-errno.EIO} {-errno.EINVAL}"
+        assert program.ask("on") == "on"
+    os.close(reader)
+    os.close(writer)
+
+
 @pytest.mark.root
 def test_a_process_of_an_ordinary_user_dumps_itself() -> None:
     def dump() -> list[int]:
