@@ -14,7 +14,8 @@ STUBS = Path(inspect.getfile(drvs)).parent / "core" / "_core.pyi"
 INTRODUCTION = """
 `import drvs` gives all names of this page; each is loaded when it is first used. Blocking calls have `async` twins in
 [`drvs.aio`](#drvsaio). The guide's own names, ints in and codes out, are in `drvs.compat.mnx`: see
-[calls.md](calls.md). Exceptions: [errors.md](errors.md). Message fields: [messages.md](messages.md).
+[calls.md](calls.md). Process images are in [`drvs.procspace.image`](#drvsprocspaceimage), and what runs around
+them in [`drvs.hooks`](#drvshooks). Exceptions: [errors.md](errors.md). Message fields: [messages.md](messages.md).
 """
 
 
@@ -95,9 +96,12 @@ def class_sections(name: str, kind: type) -> list[str]:
 def page() -> str:
     """The whole page."""
     import drvs.aio
+    import drvs.hooks
+    import drvs.procspace.image
 
     sections: list[str] = []
-    for module in (drvs, drvs.aio):
+    for module in (drvs, drvs.aio, drvs.hooks, drvs.procspace.image):
+        prefix = {drvs.hooks: "hooks.", drvs.procspace.image: "image."}.get(module, "")
         if module is not drvs:
             sections.append(f"## {module.__name__}\n\n{prose(module.__doc__ or '')}")
         for name in module.__all__:
@@ -105,7 +109,7 @@ def page() -> str:
             if isinstance(thing, type) and issubclass(thing, drvs.DrvsError):
                 continue
             if isinstance(thing, type):
-                sections += class_sections(name, thing)
+                sections += class_sections(prefix + name, thing)
             elif callable(thing):
-                sections.append(section(name, signature_of(thing), inspect.getdoc(thing) or "", 2))
+                sections.append(section(prefix + name, signature_of(thing), inspect.getdoc(thing) or "", 2))
     return whole_page("The Python API", INTRODUCTION, *sections, made_with())

@@ -14,18 +14,22 @@ class RestoreInfo(NamedTuple):
     """Which copy this is.
 
     In an ordinary run, and in one that was not restored, rank is 0 and size 1.
+
+    Attributes:
+        rank: its number, from 0 on.
+        size: how many copies there are.
+        argv: sys.argv: the program's name, then the arguments that the copy was given, or else the program's own.
+        environ: os.environ, in which the variables that the copy was given are set.
+        restored: is this a restored process?
+        pid_kept: has it the pid of the process that was dumped?
     """
 
     rank: int
     size: int
     argv: list[str]
-    """sys.argv: the program's name, then the arguments that the copy was given, or else the program's own."""
     environ: dict[str, str]
-    """os.environ, in which the variables that the copy was given are set."""
     restored: bool = False
-    """Is this a restored process?"""
     pid_kept: bool = False
-    """Has it the pid of the process that was dumped?"""
 
 
 _before: list[Callable[[], object]] = []
