@@ -111,15 +111,27 @@ static uint64_t microseconds(void) {
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* A dead child that somebody waits for is only looked at; what a tracer may see includes stops, asked for or not. */
+static pid_t look(int tid, int *status, int keep_dead) {
+    siginfo_t info = {0};
+    if (!keep_dead) return waitpid(tid, status, WNOHANG | __WALL);
+    if (waitid(P_PID, (id_t)tid, &info, WSTOPPED | WNOHANG | __WALL) < 0) return -1;
+    *status = info.si_status << 8 | 0x7f;
+    if (info.si_pid) return tid;
+    if (waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0) return -1;
+    *status = 0;
+    return info.si_pid && (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) ? tid : 0;
+}
+
 /* A thread that was led somewhere stops again within microseconds: sleeping for it would take longer than it does. */
 static PyObject *image_wait(PyObject *module, PyObject *args) {
     (void)module;
-    int tid, status = 0, failed = 0;
+    int tid, keep_dead, status = 0, failed = 0;
     unsigned long long spin_us;
     pid_t got = 0;
-    if (!PyArg_ParseTuple(args, "iK", &tid, &spin_us)) return NULL;
+    if (!PyArg_ParseTuple(args, "iKp", &tid, &spin_us, &keep_dead)) return NULL;
     Py_BEGIN_ALLOW_THREADS
-    for (uint64_t start = microseconds(); !(got = waitpid(tid, &status, WNOHANG | __WALL)) && microseconds() - start < spin_us;)
+    for (uint64_t start = microseconds(); !(got = look(tid, &status, keep_dead)) && microseconds() - start < spin_us;)
         for (int i = 0; i < SPINS_PER_LOOK; i++) sched_yield();
     failed = errno;
     Py_END_ALLOW_THREADS
@@ -223,7 +235,7 @@ PyMethodDef image_functions[] = {
     {"image_regset_get", image_regset_get, METH_VARARGS, "image_regset_get(tid, set) -> bytes: registers of a stopped thread."},
     {"image_regset_set", image_regset_set, METH_VARARGS, "image_regset_set(tid, set, bytes): set them."},
     {"image_xsave_parts", image_xsave_parts, METH_VARARGS, "image_xsave_parts(features) -> [(part, offset, nbytes)]: the layout of extended state."},
-    {"image_wait", image_wait, METH_VARARGS, "image_wait(tid, spin_us) -> (tid, status): wait actively for a stop, (0, 0) if none came."},
+    {"image_wait", image_wait, METH_VARARGS, "image_wait(tid, spin_us, keep_dead) -> (tid, status): wait actively for a stop; the tid is 0 if none came."},
     {"image_smaps", image_smaps, METH_VARARGS, "image_smaps(text) -> [(start, end, protection, shared, offset, inode, name, own_kb, flags)]: mappings."},
     {"image_crc32c", image_crc32c, METH_VARARGS, "image_crc32c(buffer, crc=0) -> int: CRC-32C, continued from `crc`."},
     {"image_runs", image_runs, METH_VARARGS, "image_runs(pagemap_fd, start, end, guards) -> [(address, nbytes, guard)]: pages of a process's own."},

@@ -30,6 +30,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "execer": ["-pthread"],
         "timers": ["-pthread"],
         "altstack": [],
+        "vforker": [],
+        "numbers": [],
     }
     return {name: images.compiled(HERE / f"{name}.c", folder / name, *flags) for name, flags in names.items()}
 

@@ -1,11 +1,13 @@
 """Whoever dies in the middle, the dumped process runs on and nothing half-made is left."""
 
+import ctypes
 import os
 import random
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -207,6 +209,88 @@ def test_signals_that_arrive_meanwhile_are_delivered_once(tmp_path: Path, nothin
         os.waitpid(sender, 0)
         # Python merges signals of one number that come before it runs the handler: some, and no more than were sent.
         assert 0 < int(program.ask()) <= 2000
+
+
+@pytest.mark.parametrize("snapshot", [False, True], ids=["standing", "snapshot"])
+def test_numbered_signals_that_arrive_meanwhile_come_once_and_in_order(
+    programs: dict[str, Path], tmp_path: Path, nothing_left: None, snapshot: bool
+) -> None:
+    count = 3000
+    with images.Program([programs["numbers"]]) as program:
+        assert program.line() == "ready"
+        sender = os.fork()
+        if not sender:
+            send_numbers(program.pid, count)
+        while os.waitpid(sender, os.WNOHANG) == (0, 0):
+            file = images.dumped(program.pid, tmp_path / "image", snapshot=snapshot)
+        assert program.ask() == f"{count} 0"
+    with images.Restored(file) as restored:  # which goes on with the number it has to get next
+        seen, mistakes = restored.ask().split()
+        assert 0 <= int(seen) <= count
+        assert mistakes == "0"
+
+
+def test_the_end_of_a_child_during_its_dump_is_left_to_its_waiter(programs: dict[str, Path], tmp_path: Path) -> None:
+    chosen = random.Random(7)
+    for _ in range(20):
+        with images.Program([programs["answer"]]) as program:
+            assert program.line() == "ready"
+            killer = os.fork()
+            if not killer:
+                instant = time.monotonic() + chosen.uniform(0, 0.004)
+                while time.monotonic() < instant:
+                    os.sched_yield()
+                os.kill(program.pid, signal.SIGTERM)
+                os._exit(0)
+            chosen.random()
+            refusal = refusal_of(program.pid, tmp_path / "image")
+            assert "ended" in refusal or "ending" in refusal or not refusal
+            os.waitpid(killer, 0)
+            assert os.waitstatus_to_exitcode(os.waitpid(program.pid, 0)[1]) == -signal.SIGTERM
+
+
+def refusal_of(pid: int, path: Path, **options: bool) -> str:
+    """Dump a process; returns why it was refused, if it was."""
+    try:
+        images.dumped(pid, path, **options)
+    except image.Refused as refusal:
+        return str(refusal)
+    return ""
+
+
+def send_numbers(pid: int, count: int) -> NoReturn:
+    """Queue numbered signals; a full queue is waited for."""
+    libc = ctypes.CDLL(None)
+    number = 0
+    while number < count:
+        if libc.sigqueue(pid, signal.SIGRTMIN + 1, ctypes.c_void_p(number)) == 0:
+            number += 1
+        if number % 10 == 0:
+            os.sched_yield()
+    os._exit(0)
+
+
+@pytest.mark.parametrize("snapshot", [False, True], ids=["standing", "snapshot"])
+def test_a_program_that_vforks_all_the_time_survives_being_dumped(
+    programs: dict[str, Path], tmp_path: Path, nothing_left: None, snapshot: bool
+) -> None:
+    made = 0
+    with images.Program([programs["vforker"]], start_new_session=True) as program:
+        assert program.line() == "ready"
+        before = int(program.line())
+        for _ in range(120):
+            refusal = refusal_of(program.pid, tmp_path / "image", snapshot=snapshot)
+            assert "children" in refusal or "does not stop" in refusal or not refusal
+            if not refusal:
+                (tmp_path / "image").rename(tmp_path / "last")
+                made += 1
+        while int(program.line()) < before + 500:
+            pass
+        assert program.process.poll() is None
+        os.killpg(program.pid, signal.SIGKILL)
+    if made:  # between two children
+        with images.Restored(tmp_path / "last") as restored:
+            assert int(restored.line()) < int(restored.line())
 
 
 def test_a_restorer_that_dies_leaves_no_half_made_process(counter: images.Program, tmp_path: Path) -> None:

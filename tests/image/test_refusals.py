@@ -24,6 +24,13 @@ REFUSED = {
     "file lock": "import fcntl, tempfile; f = tempfile.NamedTemporaryFile(); fcntl.flock(f, fcntl.LOCK_EX)",
     "has been deleted": "import tempfile; f = tempfile.TemporaryFile()",
     "inotify": "import ctypes; ctypes.CDLL(None).inotify_init1(0)",
+    "io_uring": "import ctypes; p = ctypes.create_string_buffer(120); assert ctypes.CDLL(None).syscall(425, 4, p) >= 0",
+    "running children .*": "import subprocess; p = subprocess.Popen(['sleep', '1000'])",
+    "changed its user|not dumpable": "import os; os.setresuid(65534, 65534, 65534) if not os.getuid() else "
+    "__import__('ctypes').CDLL(None).prctl(4, 0)",
+    "lives in another uts namespace": "import ctypes; assert ctypes.CDLL(None).unshare(0x04000000) == 0",
+    "userfaultfd": "import ctypes; l = ctypes.CDLL(None); u = l.syscall(323, 1); "
+    "l.ioctl(u, 0xc018aa3f, (ctypes.c_uint64 * 3)(0xaa))",
     "pidfd": "import os; p = os.pidfd_open(os.getpid())",
     "shared memory|shares memory": "import mmap; m = mmap.mmap(-1, 4096)",
     "seccomp filter": "import ctypes; c = ctypes.CDLL(None); c.prctl(38, 1, 0, 0, 0); "

@@ -760,8 +760,10 @@ def image_regset_set(tid: int, regset: int, registers: bytes, /) -> None:
 def image_xsave_parts(features: int, /) -> list[tuple[int, int, int]]:
     """Return part, offset and length of each of those parts (a bit mask) of the processor's extended state."""
 
-def image_wait(tid: int, spin_us: int, /) -> tuple[int, int]:
-    """Wait actively for a stop or the end of a thread; (0, 0) if none came within that time.
+def image_wait(tid: int, spin_us: int, keep_dead: bool, /) -> tuple[int, int]:
+    """Wait actively for a stop or the end of a thread; the first is 0 if none came within that time.
+
+    `keep_dead` leaves the end to be waited for by others; its status is 0 then.
 
     Raises:
         ChildProcessError: there is nothing to wait for.

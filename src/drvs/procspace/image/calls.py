@@ -105,6 +105,14 @@ def compare_open_files(pid: int, one: int, other: int) -> int:
     return (0, -1, 1)[image_syscall(_KCMP, pid, pid, 0, one, other)]
 
 
+def same_memory(pid: int, other: int) -> bool:
+    """Say whether two processes have one address space; False if that cannot be told."""
+    try:
+        return image_syscall(_KCMP, pid, other, 1, 0, 0) == 0
+    except OSError:
+        return False
+
+
 def tee(source: int, target: int, nbytes: int) -> int:
     """Copy from pipe to pipe what is there, without taking it."""
     return image_syscall(_TEE, source, target, nbytes, 2)

@@ -59,7 +59,7 @@ def link(pid: int, name: str) -> str:
 
 def living_children(pid: int) -> list[int]:
     """Return its children that run (dead ones that nobody waited for are not meant)."""
-    return [child for child in _children(pid) if _state(child) not in ("Z", "X", "")]
+    return [child for child in _children(pid) if state(child) not in ("Z", "X", "")]
 
 
 def _children(pid: int) -> Iterator[int]:
@@ -71,7 +71,8 @@ def _children(pid: int) -> Iterator[int]:
             continue
 
 
-def _state(pid: int) -> str:
+def state(pid: int) -> str:
+    """Return the letter of its state, an empty string if it is gone."""
     try:
         return stat(pid)[3]
     except Refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 
-from drvs.procspace.image import procfile
+from drvs.procspace.image import calls, procfile
 from drvs.procspace.image.errors import Refused
 
 _NAMESPACES = ("pid", "pid_for_children", "mnt", "net", "user", "ipc", "uts", "time")
@@ -23,7 +23,7 @@ def check(pid: int, exempt: Collection[int] = ()) -> None:
     if pid == os.getpid():
         raise Refused("a process cannot dump itself yet.", "Run `drvs image dump` beside it.")
     status = procfile.status(pid)
-    for refuse in (_tracer, _state, _filters, _dumpable, _namespaces, _machine):
+    for refuse in (_tracer, _state, _filters, _dumpable, _namespaces, _machine, _memory):
         for problem, hint in refuse(pid, status):
             raise Refused(f"process {pid} ({status['Name']}) {problem}.", hint)
     _no_children(pid, exempt)
@@ -80,7 +80,8 @@ def _namespaces(pid: int, status: dict[str, str]) -> Problems:
     for name in _NAMESPACES:
         theirs, ours = procfile.link(pid, f"ns/{name}"), procfile.link(os.getpid(), f"ns/{name}")
         if not theirs:
-            yield "is not yours to look at", "Be its user, or root."
+            ended = procfile.state(pid) in ("Z", "X", "")
+            yield ("has ended", "") if ended else ("is not yours to look at", "Be its user, or root.")
         if theirs != ours:
             yield f"lives in another {name} namespace", "Dump it from within its container."
     if procfile.link(pid, "root") != procfile.link(os.getpid(), "root"):
@@ -96,6 +97,13 @@ def _machine(pid: int, status: dict[str, str]) -> Problems:
         return
     if head[4:] != bytes([_CLASS_64]):
         yield "is a 32-bit program", ""
+
+
+def _memory(pid: int, status: dict[str, str]) -> Problems:
+    """A child of vfork runs in the memory of its parent, which sleeps meanwhile."""
+    parent = int(status["PPid"])
+    if parent and calls.same_memory(pid, parent):
+        yield f"shares its memory with process {parent}", "Dump it when it has executed its program (vfork)."
 
 
 def _no_children(pid: int, exempt: Collection[int]) -> None:

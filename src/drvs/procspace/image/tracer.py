@@ -40,6 +40,8 @@ class Tracer:
         self.stopped: list[int] = []
         self._owed: list[int] = []
         self._deadline = time.monotonic() + PATIENCE_S
+        self._ours = int(procfile.stat(pid)[4]) == os.getpid()
+        """Is it a child of ours? Then its end is for whoever waits for it."""
 
     def __enter__(self) -> Tracer:
         try:
@@ -62,7 +64,7 @@ class Tracer:
         self._deadline = max(self._deadline, time.monotonic() + 1)
         while True:
             try:
-                got, status = image_wait(tid, _SPIN_US)
+                got, status = image_wait(tid, _SPIN_US, tid == self.pid and self._ours)
             except ChildProcessError:
                 raise Gone from None
             if got and os.WIFSTOPPED(status):
@@ -130,11 +132,10 @@ class Tracer:
     def _detach_later(self, tid: int) -> None:
         """A thread that does not stand still was killed, or is executing a program: that one stops once more.
 
-        A killed one is a zombie until we look; but a child of ours is for its waiter.
+        A killed one is a zombie until we look.
         """
         try:
-            ours = tid == self.pid and int(procfile.stat(tid)[4]) == os.getpid()
-            while not (ours and procfile.stat(tid)[3] in "ZX"):
+            while True:
                 self.wait(tid)
                 if self._detach(tid):
                     return
