@@ -58,6 +58,16 @@ def test_a_caller_with_threads_leaves_the_dump_to_a_fresh_interpreter(counter: i
         thread.join()
 
 
+def test_a_dump_in_a_process_of_its_own_is_a_dump(counter: images.Program, tmp_path: Path) -> None:
+    with (tmp_path / "image").open("w+b") as file:
+        os.fchmod(file.fileno(), 0o600)
+        assert image.dump_apart(counter.pid, file.fileno()).threads == 4
+    with images.Restored(tmp_path / "image") as restored:
+        assert restored.ask() == counter.ask() == "1"
+    with pytest.raises(image.Refused, match="no process"):
+        image.dump_apart(2**22 - 1, 1)
+
+
 def test_what_a_dump_refuses_a_fork_refuses_by_the_same_name(tmp_path: Path, nothing_left: None) -> None:
     with images.python(
         "import socket, sys\ns = socket.socket()\nprint('ready', flush=True)\nsys.stdin.read()"

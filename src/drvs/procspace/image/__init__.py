@@ -1,6 +1,7 @@
 """Process images: put a running program aside as a stream of bytes, and bring it back.
 
     dump(pid, fd)       the process goes on (or ends, with stop=True, once its image is complete)
+    dump_apart(pid, fd) the same in a process of its own
     restore(fd)         a child of the caller becomes the program again
     start(fd, n)        copies of it, each told its rank; Template(fd) makes them one by one
     fork(pid, n)        the same from a process that runs, and goes on
@@ -15,6 +16,7 @@
 `docs/explanation/how-an-image-is-made.md` tells the whole story. x86-64 Linux only.
 """
 
+from drvs.procspace.image.apart import dump_apart
 from drvs.procspace.image.dump import Dumped, dump
 from drvs.procspace.image.errors import BadImage, ImageError, Mismatch, Refused
 from drvs.procspace.image.execdump import exec_dump, ready_dump
@@ -49,6 +51,7 @@ __all__ = [
     "Refused",
     "Template",
     "dump",
+    "dump_apart",
     "dump_self",
     "exec_dump",
     "fork",

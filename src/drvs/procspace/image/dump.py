@@ -71,8 +71,9 @@ def dump(
 ) -> Dumped:
     """Write the image of a running process to a descriptor.
 
-    Returns when the image is complete; the process has stood still meanwhile, and runs on. Call it from one thread of a
-    process of its own where you can: who dies during a dump takes the dump along, but never the process.
+    Returns when the image is complete; the process has stood still meanwhile, and runs on. Who dies during a dump takes
+    the dump along, but never the process. It happens in the calling thread; `dump_apart` is for callers with other
+    threads that wait for any child, which would see the process stop.
 
     Args:
         pid: the process; all its threads are dumped.
