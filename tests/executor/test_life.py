@@ -159,9 +159,8 @@ def test_a_script_needs_no_guard_and_its_objects_travel_by_value(method: str, tm
         [sys.executable, str(script), method], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.splitlines()) == sorted(
-        ["main runs __main__", "in worker", "caught of main", "main ends", "last call"]
-    )
+    for said in ("main runs __main__", "in worker", "caught of main", "main ends", "last call"):
+        assert done.stdout.count(said) == 1  # perhaps in the middle of another one's line
     assert done.stderr == ""
 
 

@@ -76,7 +76,7 @@ def _be_worker(setup: Setup, rank: str, runtime_dir: str, vmid: str, inlet: str,
 
 def _be_imaged(setup: Setup, tell: int) -> None:
     """Prepare, say so, and wait to be dumped. Copies go on as workers, of whatever executor has made them."""
-    from drvs.executor import failures, worker
+    from drvs.executor import failures, seat, worker
 
     worker.follow(os.getppid())
     try:
@@ -88,20 +88,23 @@ def _be_imaged(setup: Setup, tell: int) -> None:
 
     os.write(tell, b"ready")
     os.close(tell)
-    info = hooks.ready(wait=True)
-    _go_on(info.rank, info.argv)
-
-
-def _go_on(rank: int, argv: list[str]) -> None:
-    """Be a copy: take over what this executor's workers are told."""
-    from drvs.executor import seat, worker
-
-    place, fields, cwd = marshal.loads(bytes.fromhex(argv[1]))
+    rank = hooks.ready(wait=True).rank
+    place, fields, cwd, environ = _read_letter()
     setup, seated = read(fields), seat.Place(*place)
     sys.argv[:] = setup.argv
     worker.follow(seated.spawner)
     os.chdir(cwd)
+    os.environ.update(environ)
     become(setup, seated, rank)
+
+
+def _read_letter() -> Any:
+    """What the workers of this executor are told; the others read it too, so nobody moves its offset."""
+    letter = marshal.loads(os.pread(0, os.fstat(0).st_size, 0))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return letter
 
 
 def become(setup: Setup, place: Any, rank: int) -> None:

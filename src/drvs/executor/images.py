@@ -3,7 +3,8 @@
 A fresh interpreter prepares itself, says so on a pipe, and waits in `hooks.ready`. It is dumped and ends. The image
 becomes a template, which clones itself for every worker: a worker costs a fork of a process that runs nothing, and
 shares every page that it does not change with the others. What the workers of this executor have to know (where it
-is, and its initializer) they find in their arguments, so that a kept image serves any executor.
+is, and its initializer) they find on their standard input: so a kept image serves any executor, and the template is
+made while noded still starts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import marshal
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from drvs.executor.methods import Forks, Seats, launch
@@ -34,10 +36,9 @@ class Images:
         self._spawner = spawner
         self._waiting: list[tuple[Seats, list[int]]] = []
         self._template: Template | None = None
-        self._image = -1
         self._pid = 0
         self._told = b""
-        self._null = os.open(os.devnull, os.O_RDONLY)
+        self._letter = -1
         path = spawner.setup.image
         self._kept = bool(path) and os.path.exists(path)
         if not self._kept:
@@ -46,7 +47,7 @@ class Images:
 
         self._api = image  # 80 ms, while the interpreter prepares itself
         if self._kept:
-            self._image = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._use(lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
     def _prepare(self) -> None:
         self._tells, theirs = os.pipe()
@@ -68,13 +69,21 @@ class Images:
             why = self._told.decode(errors="replace") or "the process that prepares itself for workers has ended"
             self._spawner.fail(why)
             return
+        self._use(self._dump)
+
+    def _use(self, image: Callable[[], int]) -> None:
+        """Make the template of an image, and the workers that are waited for."""
+        fd = -1
         try:
-            self._image = self._dump()
+            fd = image()
+            self._reap()
+            self._template = self._api.Template(fd)
         except (self._api.ImageError, OSError) as problem:
             self._give_up(problem)
             return
         finally:
-            self._reap()
+            if fd >= 0:
+                os.close(fd)
         self._start_waiting()
 
     def _dump(self) -> int:
@@ -132,33 +141,35 @@ class Images:
     def start(self, place: Seats, ranks: list[int]) -> None:
         """Make copies, now or when there is an image."""
         self._waiting.append((place, ranks))
-        if self._image >= 0:
+        if self._template is not None:
             self._start_waiting()
 
     def _start_waiting(self) -> None:
         while self._waiting:
             place, ranks = self._waiting[0]
+            if self._letter < 0:
+                self._letter = self._write_letter(place)
             try:
-                template = self._template or self._make_template(place)
                 while ranks:
-                    self._copy(template, ranks[0])
+                    self._copy(ranks[0])
                     ranks.pop(0)
             except (self._api.ImageError, OSError) as problem:
                 self._give_up(problem)
                 return
             self._waiting.pop(0)
 
-    def _make_template(self, place: Seats) -> Template:
-        setup = self._spawner.setup
-        told = marshal.dumps((place, tuple(setup), os.getcwd())).hex()
-        environ = dict(os.environ) if self._kept else None
-        self._template = self._api.Template(self._image, argv=[told], environ=environ)
-        return self._template
+    def _write_letter(self, place: Seats) -> int:
+        """Return what workers find on their standard input; `fresh` reads it."""
+        fd = os.memfd_create("drvs-letter", os.MFD_CLOEXEC)
+        environ = dict(os.environ) if self._kept else {}
+        os.write(fd, marshal.dumps((place, tuple(self._spawner.setup), os.getcwd(), environ)))
+        return fd
 
-    def _copy(self, template: Template, rank: int) -> None:
+    def _copy(self, rank: int) -> None:
+        assert self._template is not None
         ours, theirs = os.pipe()
         try:
-            pid = template.copy(rank, self._spawner.setup.workers, streams=(self._null, 1, theirs))
+            pid = self._template.copy(rank, self._spawner.setup.workers, streams=(self._letter, 1, theirs))
         except BaseException:
             os.close(ours)
             raise
@@ -173,7 +184,6 @@ class Images:
         if self._template is not None:
             self._template.close()
             self._template = None
-        for name in ("_image", "_null"):
-            if getattr(self, name) >= 0:
-                os.close(getattr(self, name))
-                setattr(self, name, -1)
+        if self._letter >= 0:
+            os.close(self._letter)
+            self._letter = -1
