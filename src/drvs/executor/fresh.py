@@ -16,7 +16,7 @@ import os
 import sys
 from typing import Any
 
-from drvs.executor import pickling
+from drvs.executor import failures, pickling, seat, worker
 from drvs.executor.setup import Setup, read
 
 
@@ -54,15 +54,11 @@ def prepare(setup: Setup) -> None:
         importlib.import_module(name)
     if setup.warmup:
         pickling.loads(setup.warmup)()
-    from drvs.executor import failures, memory, seat, worker  # noqa: F401  copies are to find them loaded
-
     gc.collect()
     gc.freeze()  # the collector would write to every object, and make its page each worker's own
 
 
 def _be_worker(setup: Setup, rank: str, runtime_dir: str, vmid: str, inlet: str, spawner: str) -> None:
-    from drvs.executor import failures, seat, worker
-
     place = seat.Place(runtime_dir, int(vmid), int(inlet), int(spawner))
     worker.follow(place.spawner)
     try:
@@ -76,8 +72,6 @@ def _be_worker(setup: Setup, rank: str, runtime_dir: str, vmid: str, inlet: str,
 
 def _be_imaged(setup: Setup, tell: int) -> None:
     """Prepare, say so, and wait to be dumped. Copies go on as workers, of whatever executor has made them."""
-    from drvs.executor import failures, seat, worker
-
     worker.follow(os.getppid())
     try:
         prepare(setup)
@@ -107,10 +101,8 @@ def _read_letter() -> Any:
     return letter
 
 
-def become(setup: Setup, place: Any, rank: int) -> None:
+def become(setup: Setup, place: seat.Place, rank: int) -> None:
     """Be a worker, now that everything is prepared; does not return."""
-    from drvs.executor import seat, worker
-
     endpoint = seat.take(place)
     initializer = _initializer(setup.initializer) if setup.initializer else None
     worker.work(endpoint, place.inlet, rank, initializer)

@@ -20,9 +20,11 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from drvs.core._core import image_syscall
 from drvs.executor.methods import USUAL, Method, choose
 from drvs.executor.offspring import Offspring
 from drvs.executor.setup import Setup, read
+from drvs.executor.worker import prctl
 
 PACKET_BYTES = 1 << 17
 _PR_SET_CHILD_SUBREAPER = 36
@@ -138,15 +140,11 @@ class Spawner:
 
 def main(fields: tuple[Any, ...], setup_fd: str, control: str, caller: str) -> None:
     """Be the spawner; BOOT calls this."""
-    from drvs.core._core import image_syscall
-    from drvs.executor.worker import PRCTL
-
     for number in USUAL:
         signal.signal(number, signal.SIG_IGN)
     for fd in (setup_fd, control):
         os.set_inheritable(int(fd), False)
     os.setpgid(0, 0)
-    prctl = PRCTL.get(os.uname().machine)
     if prctl is not None:
         image_syscall(prctl, _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     if os.getppid() == int(caller):

@@ -15,10 +15,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from drvs.core import Endpoint, Message, span_of
+from drvs.core._core import image_syscall
 from drvs.executor import failures, memory, pickling, wire
 
 _PR_SET_PDEATHSIG = 1
-PRCTL = {"x86_64": 157, "aarch64": 167}
+_SIGKILL = int(signal.SIGKILL)
+#: The number of the system call of that name here.
+prctl = {"x86_64": 157, "aarch64": 167}.get(os.uname().machine)
 
 
 class Worker:
@@ -121,13 +124,10 @@ class Worker:
 
 def follow(spawner: int) -> None:
     """Die with the spawner, in a process group that Ctrl-C in the terminal does not reach."""
-    from drvs.core._core import image_syscall
-
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
-    number = PRCTL.get(os.uname().machine)
-    if number is not None:
-        image_syscall(number, _PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if prctl is not None:
+        image_syscall(prctl, _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     if os.getppid() != spawner:
         os._exit(1)  # it died before we could ask for that
 
