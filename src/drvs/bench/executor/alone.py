@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import sys
 import tempfile
 import time
@@ -20,7 +21,7 @@ from drvs.bench.executor.calls import arrive, same
 from drvs.bench.executor.pools import AnyPool, named
 
 _PID_BYTES = 8
-_POLL_S, _SETTLE_S, _PATIENCE_S = 0.01, 0.5, 120.0
+_LOOK_S, _POLL_S, _SETTLE_S, _PATIENCE_S = 1.0, 0.01, 0.5, 120.0
 
 
 @contextlib.contextmanager
@@ -47,12 +48,22 @@ def all_arrive(pool: AnyPool, workers: int, place: str, here: int, go: int) -> l
     futures = [pool.submit(arrive, place) for _ in range(workers)]
     come = b""
     while len(come) < _PID_BYTES * workers:
-        come += os.read(here, 1 << 16)
+        if select.select([here], [], [], _LOOK_S)[0]:
+            come += os.read(here, 1 << 16)
+        else:
+            _complain(futures)
     os.write(go, bytes(workers))
     pids = sorted({future.result() for future in futures})
     if len(pids) != workers:
         raise RuntimeError(f"{len(pids)} workers answered {workers} calls")
     return pids
+
+
+def _complain(futures: list[Any]) -> None:
+    """Raise what went wrong with a call, if something did: then they will never all have come."""
+    for future in futures:
+        if getattr(future, "done", bool)():
+            future.result()
 
 
 def start(pool: AnyPool, workers: int) -> dict[str, Any]:
