@@ -82,6 +82,7 @@ class Crew:
         finally:
             os.close(setup_fd)
             theirs.close()
+        self._start_workers(self._count)
         self._thread.start()
 
     def _run(self) -> None:
@@ -97,17 +98,15 @@ class Crew:
     def _open(self) -> None:
         self._place = place = PlaceInUse(self._count)
         self.exchange.open(place.inlet, place.outlet)
-        self._start_workers(self._count)
+        self._tell("place", place.runtime_dir, place.vmid, place.inlet.endpoint)
 
     def _start_workers(self, count: int) -> None:
-        place, ranks = self._place, []
-        if place is None:
-            return
+        ranks = []
         with self.exchange.lock:
             for rank in itertools.islice(self._ranks, count):
                 self.exchange.workers[rank] = WorkerState(rank)
                 ranks.append(rank)
-        self._tell("start", (place.runtime_dir, place.vmid, place.inlet.endpoint), ranks)
+        self._tell("start", ranks)
 
     def _tell(self, *words: Any) -> None:
         try:

@@ -9,6 +9,7 @@ It never imports `__main__`; it has the caller's path, arguments, directory and 
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import marshal
@@ -17,7 +18,7 @@ import sys
 from typing import Any
 
 from drvs.executor import failures, pickling, seat, worker
-from drvs.executor.setup import Setup, read
+from drvs.executor.setup import PID_BYTES, Setup, read
 
 
 def main(fields: tuple[Any, ...], setup_fd: str, role: str, *rest: str) -> None:
@@ -83,18 +84,21 @@ def _be_imaged(setup: Setup, tell: int) -> None:
     os.write(tell, b"ready")
     os.close(tell)
     rank = hooks.ready(wait=True).rank
+    worker.follow(int.from_bytes(os.pread(0, PID_BYTES, 0), "little"))
     place, fields, cwd, environ = _read_letter()
     setup, seated = read(fields), seat.Place(*place)
     sys.argv[:] = setup.argv
-    worker.follow(seated.spawner)
     os.chdir(cwd)
     os.environ.update(environ)
     become(setup, seated, rank)
 
 
 def _read_letter() -> Any:
-    """What the workers of this executor are told; the others read it too, so nobody moves its offset."""
-    letter = marshal.loads(os.pread(0, os.fstat(0).st_size, 0))
+    """What the workers of this executor are told (`images` writes it), once it is there: until then it is locked."""
+    own = os.open("/proc/self/fd/0", os.O_RDONLY)  # the descriptor itself is the spawner's, and so is its lock
+    fcntl.flock(own, fcntl.LOCK_SH)
+    letter = marshal.loads(os.pread(own, os.fstat(own).st_size, PID_BYTES))
+    os.close(own)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

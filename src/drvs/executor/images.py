@@ -4,11 +4,12 @@ A fresh interpreter prepares itself, says so on a pipe, and waits in `hooks.read
 becomes a template, which clones itself for every worker: a worker costs a fork of a process that runs nothing, and
 shares every page that it does not change with the others. What the workers of this executor have to know (where it
 is, and its initializer) they find on their standard input: so a kept image serves any executor, and the template is
-made while noded still starts.
+made, and copied, while noded still starts: the copies wait for the lock on it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import marshal
 import os
 import signal
@@ -16,7 +17,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from drvs.executor.methods import Forks, Seats, launch
+from drvs.executor.methods import Forks, Method, Seats, launch
+from drvs.executor.setup import PID_BYTES
 
 if TYPE_CHECKING:
     from drvs.executor.spawner import Spawner
@@ -25,20 +27,29 @@ if TYPE_CHECKING:
 READY = b"ready"
 TEXT_BYTES = 1 << 16
 READY_MS = 10_000
+COPIES_A_TURN = 4
 
 
-class Images:
+def _locked_letter() -> int:
+    """Return a memfd with this process's pid, locked until what follows has been written."""
+    fd = os.memfd_create("drvs-letter", os.MFD_CLOEXEC)
+    os.write(fd, os.getpid().to_bytes(PID_BYTES, "little"))
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
+
+
+class Images(Method):
     """Copies of an image."""
 
     name = "image"
 
     def __init__(self, spawner: Spawner) -> None:
-        self._spawner = spawner
-        self._waiting: list[tuple[Seats, list[int]]] = []
+        super().__init__(spawner)
         self._template: Template | None = None
         self._pid = 0
         self._told = b""
-        self._letter = -1
+        self._letter = _locked_letter()
+        self._sealed = True
         path = spawner.setup.image
         self._kept = bool(path) and os.path.exists(path)
         if not self._kept:
@@ -84,7 +95,7 @@ class Images:
         finally:
             if fd >= 0:
                 os.close(fd)
-        self._start_waiting()
+        self.go_on()
 
     def _dump(self) -> int:
         self._wait_at_ready()
@@ -130,40 +141,35 @@ class Images:
             path = self._spawner.setup.image
             self._spawner.fail(f"the image {path} cannot be used: {problem} Remove it to have it made anew.")
             return
-        waiting = self._waiting
         self.close()
         self._spawner.replace_method(Forks(self._spawner), f"no image of the prepared process: {problem}")
-        for place, ranks in waiting:
-            self._spawner.method.start(place, ranks)
 
     # ---- workers -----------------------------------------------------------------------------------------------------
 
-    def start(self, place: Seats, ranks: list[int]) -> None:
-        """Make copies, now or when there is an image."""
-        self._waiting.append((place, ranks))
-        if self._template is not None:
-            self._start_waiting()
+    @property
+    def busy(self) -> bool:
+        """Whether there are copies to be made."""
+        return self._template is not None and bool(self.waiting)
 
-    def _start_waiting(self) -> None:
-        while self._waiting:
-            place, ranks = self._waiting[0]
-            if self._letter < 0:
-                self._letter = self._write_letter(place)
-            try:
-                while ranks:
-                    self._copy(ranks[0])
-                    ranks.pop(0)
-            except (self._api.ImageError, OSError) as problem:
-                self._give_up(problem)
-                return
-            self._waiting.pop(0)
+    def go_on(self) -> None:
+        """Make copies, before noded is there: they wait for the letter to be opened."""
+        if self._spawner.place is not None and self._sealed:
+            self._open_letter(self._spawner.place)
+        try:
+            for _ in range(COPIES_A_TURN):
+                if self.busy:
+                    self._copy(self.waiting[0])
+                    self.waiting.pop(0)
+        except (self._api.ImageError, OSError) as problem:
+            self._give_up(problem)
 
-    def _write_letter(self, place: Seats) -> int:
-        """Return what workers find on their standard input; `fresh` reads it."""
-        fd = os.memfd_create("drvs-letter", os.MFD_CLOEXEC)
+    def _open_letter(self, place: Seats) -> None:
+        """Write what all workers are told, and let them read it; `fresh` does."""
         environ = dict(os.environ) if self._kept else {}
-        os.write(fd, marshal.dumps((place, tuple(self._spawner.setup), os.getcwd(), environ)))
-        return fd
+        told = marshal.dumps((place, tuple(self._spawner.setup), os.getcwd(), environ))
+        os.pwrite(self._letter, told, PID_BYTES)
+        fcntl.flock(self._letter, fcntl.LOCK_UN)
+        self._sealed = False
 
     def _copy(self, rank: int) -> None:
         assert self._template is not None
@@ -178,8 +184,7 @@ class Images:
         self._spawner.adopt(rank, pid, ours)
 
     def close(self) -> None:
-        """End the template, or the process that is being prepared; let the image go."""
-        self._waiting = []
+        """End the template, or the process that is being prepared."""
         self._reap()
         if self._template is not None:
             self._template.close()

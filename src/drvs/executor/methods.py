@@ -13,8 +13,9 @@ import _socket
 import marshal
 import os
 import signal
+from abc import ABC, abstractmethod
 from array import array
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from drvs.executor.setup import BOOT, Setup
 
@@ -29,16 +30,37 @@ BATCH = 128
 USUAL = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE)
 
 
-class Method(Protocol):
-    """What the spawner asks of a method."""
+class Method(ABC):
+    """A way to make workers.
 
-    name: str
+    Attributes:
+        name: what it is called.
+        waiting: ranks of workers that are yet to be made.
+    """
 
-    def start(self, place: Seats, ranks: list[int]) -> None:
-        """Start workers, now or as soon as there is something to start them from."""
+    name: ClassVar[str]
 
+    def __init__(self, spawner: Spawner) -> None:
+        self._spawner = spawner
+        self.waiting: list[int] = []
+
+    def start(self, ranks: list[int]) -> None:
+        """Make workers, now or as soon as that is possible."""
+        self.waiting += ranks
+        self.go_on()
+
+    @property
+    def busy(self) -> bool:
+        """Whether `go_on` has more to do, and lets others have a turn in between."""
+        return False
+
+    @abstractmethod
+    def go_on(self) -> None:
+        """Make those that wait, if there is what they are made from, and where they are to go."""
+
+    @abstractmethod
     def close(self) -> None:
-        """End what is kept for starting more."""
+        """End what is kept for making more."""
 
 
 def choose(spawner: Spawner) -> Method:
@@ -71,21 +93,19 @@ def launch(spawner: Spawner, role: str, stderr: int, *rest: object, keep: tuple[
             os.set_inheritable(fd, False)
 
 
-class Fresh:
+class Fresh(Method):
     """An interpreter of its own for every worker."""
 
     name = "spawn"
 
-    def __init__(self, spawner: Spawner) -> None:
-        self._spawner = spawner
-
-    def start(self, place: Seats, ranks: list[int]) -> None:
+    def go_on(self) -> None:
         """Start an interpreter for each."""
-        runtime_dir, vmid, inlet, spawner = place
-        for rank in ranks:
+        place = self._spawner.place
+        while self.waiting and place is not None:
+            rank = self.waiting.pop(0)
             ours, theirs = os.pipe()
             try:
-                pid = launch(self._spawner, "spawn", theirs, rank, runtime_dir, vmid, inlet, spawner)
+                pid = launch(self._spawner, "spawn", theirs, rank, *place)
             finally:
                 os.close(theirs)
             self._spawner.adopt(rank, pid, ours)
@@ -94,27 +114,25 @@ class Fresh:
         """Nothing is kept."""
 
 
-class Forks:
+class Forks(Method):
     """Forks of a live template; see `forks` for what is said."""
 
     name = "fork"
 
     def __init__(self, spawner: Spawner) -> None:
-        self._spawner = spawner
-        self._waiting: list[tuple[Seats, list[int]]] = []
+        super().__init__(spawner)
         self._ready = False
         self._sock, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._pid = launch(spawner, "fork", 2, theirs.fileno(), keep=(theirs.fileno(),))
         theirs.close()
         spawner.watch(self._sock.fileno(), self._hear)
 
-    def start(self, place: Seats, ranks: list[int]) -> None:
-        """Have workers forked, at once or when the template is ready."""
-        if not self._ready:
-            self._waiting.append((place, ranks))
-            return
-        for at in range(0, len(ranks), BATCH):
-            self._fork(place, ranks[at : at + BATCH])
+    def go_on(self) -> None:
+        """Have workers forked."""
+        place = self._spawner.place
+        while self.waiting and self._ready and place is not None:
+            ranks, self.waiting = self.waiting[:BATCH], self.waiting[BATCH:]
+            self._fork(place, ranks)
 
     def _fork(self, place: Seats, ranks: list[int]) -> None:
         pipes = [os.pipe() for _ in ranks]
@@ -139,18 +157,14 @@ class Forks:
         word, why = marshal.loads(packet) if packet else ("lost", "")
         if word == "ready":
             self._ready = True
+            self.go_on()
         elif word == "no":
             self.close()
             self._spawner.replace_method(Fresh(self._spawner), why)
         elif word == "failed":
             self._spawner.fail(f"preload or warmup failed:\n{why}")
-            return
         else:
             self._lost()
-            return
-        waiting, self._waiting = self._waiting, []
-        for place, ranks in waiting:
-            self._spawner.method.start(place, ranks)
 
     def _lost(self) -> None:
         self._spawner.forget(self._sock.fileno())

@@ -4,7 +4,8 @@ It starts workers when told to, reaps them, passes on what they say on stderr, a
 however that happens. It holds no call and no result: killed, it takes the workers with it (they ask for that), and the
 executor breaks.
 
-    caller:    ("start", place, [rank, …])    ("kill", rank)    ("end", [rank, …])   the others are killed, these end
+    caller:    ("start", [rank, …])   ("place", runtime_dir, vmid, inlet), once   ("kill", rank)
+               ("end", [rank, …])     these end by themselves, the others are killed
     spawner:   ("method", name, why)  ("started", rank, pid)  ("died", rank, pid, status, last words)  ("failed", why)
 
 One packet each, by marshal: both ends are the same interpreter, and nothing needs to be imported.
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 from drvs.core._core import image_syscall
-from drvs.executor.methods import USUAL, Method, choose
+from drvs.executor.methods import USUAL, Method, Seats, choose
 from drvs.executor.offspring import Offspring
 from drvs.executor.setup import Setup, read
 from drvs.executor.worker import prctl
@@ -41,6 +42,7 @@ class Spawner:
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._workers: dict[int, Offspring] = {}
         self._ending = False
+        self.place: Seats | None = None
         self.watch(control, self._hear)
         self.watch(os.pidfd_open(caller), self._orphaned)
         self.method: Method = choose(self)
@@ -73,8 +75,9 @@ class Spawner:
 
     def replace_method(self, method: Method, why: str) -> None:
         """Go on with another method, since this one does not work here."""
-        self.method = method
+        waiting, self.method = self.method.waiting, method
         self.tell("method", method.name, why)
+        method.start(waiting)
 
     def fail(self, why: str) -> None:
         """Tell the caller that no worker can ever be started."""
@@ -86,10 +89,12 @@ class Spawner:
         """Serve until the caller has no more use for it."""
         self.tell("method", self.method.name, "")
         while not (self._ending and not self._workers):
-            for fd, events in self._poll.poll():
+            for fd, events in self._poll.poll(0 if self.method.busy else None):
                 handler = self._handlers.get(fd)
                 if handler is not None:
                     handler(events)
+            if self.method.busy:
+                self.method.go_on()
         self.method.close()
 
     def _hear(self, _events: int) -> None:
@@ -99,8 +104,12 @@ class Spawner:
         word, *rest = marshal.loads(packet)
         getattr(self, f"_on_{word}")(*rest)
 
-    def _on_start(self, place: tuple[str, int, int], ranks: list[int]) -> None:
-        self.method.start((*place, os.getpid()), ranks)
+    def _on_place(self, runtime_dir: str, vmid: int, inlet: int) -> None:
+        self.place = runtime_dir, vmid, inlet, os.getpid()
+        self.method.go_on()
+
+    def _on_start(self, ranks: list[int]) -> None:
+        self.method.start(ranks)
 
     def _on_kill(self, rank: int) -> None:
         if rank in self._workers:
