@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -126,7 +125,7 @@ class Work:
 
     def standing_still(self) -> Dumped:
         """Write the image while the process stands."""
-        with self._stopped() as (standing, started):
+        with self._stopped() as standing:
             layout = self._layout(standing, maps.read(self.pid))
             asked = standing.ask(layout.vmas)
             if standing.removed:
@@ -140,7 +139,7 @@ class Work:
                 self._end(standing.pidfd)
             else:
                 self.waiting.goes_on(standing.memory, self.writer.nbytes)
-        return self._done(meta, page_bytes, time.monotonic() - started)
+        return self._done(meta, page_bytes, standing.tracer)
 
     def from_snapshot(self) -> Dumped:
         """Write the image from a duplicate while the process runs on."""
@@ -149,16 +148,15 @@ class Work:
         refuse_not_forked(self.pid, before)
         with ExitStack() as stack:
             apart = stack.enter_context(open(os.memfd_create("drvs-contents"), "r+b", buffering=0)).fileno()
-            with self._stopped() as (standing, started):
+            with self._stopped() as standing:
                 stack.callback(standing.end_snapshot)
                 if procfile.content(self.pid, "auxv") != program:
                     raise Refused(f"process {self.pid} executed another program meanwhile.", "Try again.")
                 write_contents(Writer(apart), standing.open_files, standing.found)
                 asked = standing.ask(before, duplicate=True)
                 self.waiting.goes_on(standing.memory)
-            paused = time.monotonic() - started
             meta, page_bytes = self._write_from(standing, asked, before, apart)
-        return self._done(meta, page_bytes, paused)
+        return self._done(meta, page_bytes, standing.tracer)
 
     def _write_from(
         self, standing: Standing, asked: state.Asked, before: list[maps.Vma], apart: int
@@ -178,11 +176,11 @@ class Work:
     # ---- parts of both -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _stopped(self) -> Iterator[tuple[Standing, float]]:
-        """Stop the process, and look at what it has open; gives it, and when it was stopped."""
+    def _stopped(self) -> Iterator[Standing]:
+        """Stop the process, and look at what it has open."""
         with (
             procfile.pidfd(self.pid) as pidfd,
-            _traced(self.options.tracer(self.pid)) as (tracer, started),
+            self.options.tracer(self.pid) as tracer,
             # Not before it is stopped: a program executed meanwhile has another memory.
             procfile.opened(f"/proc/{self.pid}/mem", os.O_RDWR) as memory,
         ):
@@ -191,7 +189,7 @@ class Work:
             standing = Standing(tracer, memory, pidfd)
             if not self.options.no_descriptors:
                 standing.look_at_descriptors(self.options.close_fds)
-            yield standing, started
+            yield standing
 
     def _layout(self, standing: Standing, vmas: list[maps.Vma]) -> Layout:
         return Layout(self.pid, vmas, standing.open_files, self.options.wanted)
@@ -221,13 +219,6 @@ class Work:
                 raise
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
-    def _done(self, meta: model.Meta, page_bytes: int, paused_s: float) -> Dumped:
+    def _done(self, meta: model.Meta, page_bytes: int, tracer: Tracer) -> Dumped:
         hooks = "run" if meta.hooked else "left out" if meta.mailbox else "none"
-        return Dumped(self.pid, len(meta.threads), page_bytes, self.writer.nbytes, paused_s, hooks)
-
-
-@contextmanager
-def _traced(tracer: Tracer) -> Iterator[tuple[Tracer, float]]:
-    started = time.monotonic()
-    with tracer:
-        yield tracer, started
+        return Dumped(self.pid, len(meta.threads), page_bytes, self.writer.nbytes, tracer.until - tracer.since, hooks)

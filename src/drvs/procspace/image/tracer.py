@@ -10,8 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 
 from drvs.core._core import image_wait
 from drvs.procspace.image import calls, procfile
@@ -39,16 +38,25 @@ class Tracer:
         self.pid = pid
         self.stopped: list[int] = []
         self._owed: list[int] = []
+        self._collector: threading.Thread | None = None
+        self.since = self.until = time.monotonic()
+        """When the process began to stand still, and when it went on."""
         self._deadline = time.monotonic() + PATIENCE_S
         self._ours = int(procfile.stat(pid)[4]) == os.getpid()
         """Is it a child of ours? Then its end is for whoever waits for it."""
 
     def __enter__(self) -> Tracer:
+        done = threading.Event()
+        if len(procfile.threads(self.pid)) > 1:
+            self._start_collector(done)
+        self.since = time.monotonic()
         try:
             self._stop_all()
         except BaseException:
+            done.set()
             self.release()
             raise
+        done.set()
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -121,6 +129,9 @@ class Tracer:
             except ProcessLookupError:
                 break
         self._owed = []
+        self.until = time.monotonic()
+        if self._collector:
+            self._collector.join()
 
     def _detach(self, tid: int) -> bool:
         try:
@@ -143,8 +154,7 @@ class Tracer:
             pass
 
     def _stop_all(self) -> None:
-        with self._collecting() if len(procfile.threads(self.pid)) > 1 else nullcontext():
-            self._stop_each()
+        self._stop_each()
         if not self.stopped:
             raise Refused(f"process {self.pid} has ended.")
         if self.stopped[0] != self.pid:
@@ -152,24 +162,17 @@ class Tracer:
         for tid in self.stopped:
             self._check(tid)
 
-    @contextmanager
-    def _collecting(self) -> Iterator[None]:
+    def _start_collector(self, done: threading.Event) -> None:
         """Look for dead threads all the time: while a program is being executed, the call that stops another thread
         waits for the end of that, which waits for us to look.
         """
-        done = threading.Event()
 
         def collect() -> None:
             while not done.wait(_COLLECT_S):
                 self._collect_dead()
 
-        collector = threading.Thread(target=collect, daemon=True)
-        collector.start()
-        try:
-            yield
-        finally:
-            done.set()
-            collector.join()
+        self._collector = threading.Thread(target=collect, daemon=True)
+        self._collector.start()
 
     def _stop_each(self) -> None:
         while True:
