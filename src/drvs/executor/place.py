@@ -9,13 +9,11 @@ import contextlib
 import itertools
 import os
 import tempfile
-from typing import TYPE_CHECKING
 
+from drvs.api import VM, Endpoint, Node
 from drvs.base.errors import DrvsError
 from drvs.base.limits import MAX_COPY_LEN
-
-if TYPE_CHECKING:
-    from drvs.api import VM, Endpoint, Node
+from drvs.daemon import launch
 
 _counter = itertools.count(1)
 #: Slots beside those of the workers: the executor's own, and of workers that die while others start.
@@ -52,8 +50,6 @@ class PlaceInUse:
         return int(self._vm.id)
 
     def _on_running_node(self, workers: int) -> VM | None:
-        from drvs.api import Node
-
         node = Node()
         try:
             if node.info().nr_procs >= workers + SPARE_SLOTS:
@@ -64,9 +60,6 @@ class PlaceInUse:
         return None
 
     def _on_private_node(self, workers: int) -> VM:
-        from drvs.api import Node
-        from drvs.daemon import launch
-
         self.private = True
         folder = tempfile.mkdtemp(prefix="drvs-ex-")
         if len(folder) > 80:  # a socket's address has 107 bytes
@@ -94,8 +87,6 @@ class PlaceInUse:
         self._end_node()
 
     def _end_node(self) -> None:
-        from drvs.daemon import launch
-
         node = self._vm.node
         node.close()
         if self.private:
