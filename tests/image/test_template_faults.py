@@ -64,7 +64,7 @@ def test_a_template_that_died_is_named(file: Path) -> None:
 
 def test_a_template_that_dies_among_many_orders_leaves_only_what_it_told(file: Path) -> None:
     chosen = random.Random(2)
-    for _ in range(10):
+    for _ in range(30):
         children = procfs.text(os.getpid(), f"task/{os.getpid()}/children")
         pids: list[int] = []
         last = chosen.randrange(8)

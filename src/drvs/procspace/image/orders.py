@@ -106,6 +106,9 @@ class Orders:
         said = birth.receive(self._newborn.control)
         if said is None:
             raise self._dead()
+        self._take(said)
+
+    def _take(self, said: Answer) -> None:
         other = self._open.get(said.serial)
         if other is None:
             return
@@ -115,6 +118,9 @@ class Orders:
             other.pid = said.pid
 
     def _dead(self) -> ImageError:
+        # Copies may have told of themselves before it died: those that nobody waited for yet must be known, to be ended.
+        while (said := birth.receive(self._newborn.control)) is not None:
+            self._take(said)
         self._closed = True
         self._newborn.control.close()
         status = birth.reap(self._newborn.pid)
