@@ -87,9 +87,10 @@ def _be_imaged(setup: Setup, tell: int) -> None:
     worker.follow(int.from_bytes(os.pread(0, PID_BYTES, 0), "little"))
     place, fields, cwd, environ = _read_letter()
     setup, seated = read(fields), seat.Place(*place)
-    sys.argv[:] = setup.argv
-    os.chdir(cwd)
-    os.environ.update(environ)
+    if environ:  # of a kept image; what is the caller's already is left alone, and its pages shared
+        sys.argv[:] = setup.argv
+        os.chdir(cwd)
+        os.environ.update(environ)
     become(setup, seated, rank)
 
 

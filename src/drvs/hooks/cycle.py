@@ -100,13 +100,13 @@ def _take_over(rank: int, size: int, given: bytes) -> RestoreInfo:
         sys.argv[1:] = argv
     if environ is not None:
         os.environ.update(environ)
-    _restored = RestoreInfo(rank, size, list(sys.argv), dict(os.environ), True, pid_kept)
+    _restored = RestoreInfo(rank, size, list(sys.argv), os.environ, True, pid_kept)
     return _restored
 
 
 def info() -> RestoreInfo:
     """Return which copy this process is."""
-    return _restored or RestoreInfo(0, 1, list(sys.argv), dict(os.environ))
+    return _restored or RestoreInfo(0, 1, list(sys.argv), os.environ)
 
 
 def _described(error: BaseException) -> str:

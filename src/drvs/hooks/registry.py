@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
 Before = TypeVar("Before", bound=Callable[[], object])
@@ -27,7 +27,7 @@ class RestoreInfo(NamedTuple):
     rank: int
     size: int
     argv: list[str]
-    environ: dict[str, str]
+    environ: Mapping[str, str]
     restored: bool = False
     pid_kept: bool = False
 

@@ -118,7 +118,7 @@ class Orders:
             other.pid = said.pid
 
     def _dead(self) -> ImageError:
-        # Copies may have told of themselves before it died: those that nobody waited for yet must be known, to be ended.
+        # Copies may have told of themselves before: those that nobody waited for yet must be known, to be ended.
         while (said := birth.receive(self._newborn.control)) is not None:
             self._take(said)
         self._closed = True

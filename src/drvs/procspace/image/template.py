@@ -160,6 +160,8 @@ def _told(meta: model.Meta, argv: Sequence[str], environ: Mapping[str, str] | No
             "the program of the image takes no arguments: it had not imported drvs.hooks, or its hooks were left out.",
             "Start it without arguments.",
         )
+    if not argv and environ is None:
+        return b""  # a copy that need not read it makes less memory its own
     return mailbox.payload(list(argv) or None, None if environ is None else dict(environ), pid_kept=False)
 
 
