@@ -122,6 +122,8 @@ class Tracer:
         moving = [tid for tid in self.stopped if not self._detach(tid)]
         for tid in reversed(moving):  # the first thread's end cannot be collected before that of the others
             self._detach_later(tid)
+        if moving and self._holds_first():
+            self._detach_later(self.pid)
         self.stopped = []
         for number in self._owed:
             try:
@@ -132,6 +134,13 @@ class Tracer:
         self.until = time.monotonic()
         if self._collector:
             self._collector.join()
+
+    def _holds_first(self) -> bool:
+        """Who executes a program while it is being let go has the first thread's id by then, and our hold with it."""
+        try:
+            return procfile.status(self.pid)["TracerPid"] == str(threading.get_native_id())
+        except Refused:
+            return False
 
     def _detach(self, tid: int) -> bool:
         try:
