@@ -155,7 +155,7 @@ def test_a_dumper_killed_at_random_leaves_python_running(tmp_path: Path, nothing
         assert program.ask("end") == "end"
 
 
-@pytest.mark.slow  # now and then the dumper keeps hold of a program that executes another just then: CAVEATS
+@pytest.mark.slow  # it took thousands of dumps to find the last race: CAVEATS
 def test_a_process_that_executes_itself_all_the_time_survives_being_dumped(
     programs: dict[str, Path], tmp_path: Path, nothing_left: None
 ) -> None:

@@ -38,6 +38,7 @@ class Tracer:
         self.pid = pid
         self.stopped: list[int] = []
         self._owed: list[int] = []
+        self._lost = False
         self._collector: threading.Thread | None = None
         self.since = self.until = time.monotonic()
         """When the process began to stand still, and when it went on."""
@@ -122,8 +123,8 @@ class Tracer:
         moving = [tid for tid in self.stopped if not self._detach(tid)]
         for tid in reversed(moving):  # the first thread's end cannot be collected before that of the others
             self._detach_later(tid)
-        if moving and self._holds_first():
-            self._detach_later(self.pid)
+        if moving or self._lost:
+            self._let_go_of_the_rest()
         self.stopped = []
         for number in self._owed:
             try:
@@ -135,12 +136,22 @@ class Tracer:
         if self._collector:
             self._collector.join()
 
-    def _holds_first(self) -> bool:
-        """Who executes a program while it is being let go has the first thread's id by then, and our hold with it."""
+    def _let_go_of_the_rest(self) -> None:
+        """Who executes a program takes over the first thread's id, and our hold with it; until then both are there."""
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            tracers = {tid: self._tracer_of(tid) for tid in procfile.threads(self.pid)}
+            held = [tid for tid, tracer in tracers.items() if tracer == threading.get_native_id()]
+            for tid in held:
+                self._detach_later(tid)
+            if not held and None not in tracers.values():
+                return
+
+    def _tracer_of(self, tid: int) -> int | None:
         try:
-            return procfile.status(self.pid)["TracerPid"] == str(threading.get_native_id())
-        except Refused:
-            return False
+            return int(procfile.status(self.pid, tid)["TracerPid"])
+        except (Refused, KeyError):
+            return None  # it has just changed its id, or ended
 
     def _detach(self, tid: int) -> bool:
         try:
@@ -236,6 +247,7 @@ class Tracer:
                 calls.ptrace(calls.PTRACE_CONT, tid, 0, number if event == 0 else 0)
             except (Gone, ProcessLookupError):
                 self.stopped.remove(tid)
+                self._lost = True
                 return
 
 
