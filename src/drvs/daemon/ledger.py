@@ -13,9 +13,11 @@ import struct
 
 from drvs.base.limits import MAX_NODES
 
-ENTRY = struct.Struct("<4Q")
-BYTES = MAX_NODES * ENTRY.size
+WORDS = 4
+WORD = struct.Struct("<Q")
+BYTES = MAX_NODES * WORDS * WORD.size
 NAME = "ledger"
+_ENTRY = struct.Struct(f"<{WORDS}Q")
 
 
 class Ledger:
@@ -31,7 +33,7 @@ class Ledger:
 
     def read(self, number: int) -> tuple[int, int, int, int]:
         """Return a node's four words."""
-        sent_ns, received_ns, sent, received = ENTRY.unpack_from(self._memory, number * ENTRY.size)
+        sent_ns, received_ns, sent, received = _ENTRY.unpack_from(self._memory, number * _ENTRY.size)
         return sent_ns, received_ns, sent, received
 
     def clear(self) -> None:
