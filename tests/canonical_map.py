@@ -21,7 +21,7 @@ CHECKPOINT = "checkpoint/restore"
 CONTEXTS = "process contexts"
 
 SYMBOLS_TO_COME: dict[str, str] = {
-    **{call["name"]: NODES for call in CANONICAL["m3ipc_guide"] if call["section"].startswith("5.")},
+    **dict.fromkeys(["mnx_get2rmt", "mnx_put2lcl"], NODES),
     **{call["name"]: MIGRATION for call in CANONICAL["m3ipc_guide"] if call["section"].startswith("6.")},
     "mnx_get2rmt_T": NODES,
     **{r["name"]: PROCESS_SPACE for r in CANONICAL["bproc"] if not r["name"].startswith("VMAD_")},
@@ -37,9 +37,7 @@ CODES_TO_COME: dict[str, str] = dict.fromkeys(
 """Return code of a call of chapter 3 or 4 -> the capability that will give it, unless a test provokes it already."""
 
 CALL_CODES_TO_COME: dict[tuple[str, str], str] = {
-    ("mnx_rmtbind", "OK"): NODES,
-    ("mnx_bkupbind", "OK"): NODES,
-    ("mnx_getep", "EMOLPROXY"): NODES,
+    ("mnx_bkupbind", "OK"): MIGRATION,
 }
 """The same for a code of one call only."""
 

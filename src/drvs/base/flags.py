@@ -36,6 +36,72 @@ class Misc(IntFlag):
     WOKENUP = 1 << 9
 
 
+class NodeFlag(IntFlag):
+    """What is true of a node (n_flags): 0 while no proxy pair leads to it. The local node is ATTACHED | SCONNECTED."""
+
+    ATTACHED = 1 << 1
+    SCONNECTED = 1 << 2
+    RCONNECTED = 1 << 3
+
+
+class PairFlag(IntFlag):
+    """What is true of a proxy pair: 0 while nobody has it."""
+
+    INUSE = 1 << 0
+    SCONNECTED = 1 << 1
+    RCONNECTED = 1 << 2
+
+
+class Connection(IntEnum):
+    """What a proxy pair tells of its connections."""
+
+    CONNECT_SENDER = 1
+    CONNECT_RECEIVER = 2
+    DISCONNECT_SENDER = 3
+    DISCONNECT_RECEIVER = 4
+
+
+class Cmd(IntEnum):
+    """What a command between nodes asks for; an acknowledgement is the number of its command with the bit ACK."""
+
+    SEND_MSG = 1
+    NTFY_MSG = 2
+    SNDREC_MSG = 3
+    REPLY_MSG = 4
+    COPYIN_DATA = 5
+    COPYOUT_RQST = 6
+    COPYLCL_RQST = 7
+    COPYRMT_RQST = 8
+    COPYIN_RQST = 9
+    HELLO = 10
+    SHUTDOWN = 11
+    CANCEL = 16
+    ACK = 1 << 13
+    SEND_ACK = ACK | SEND_MSG
+    NTFY_ACK = ACK | NTFY_MSG
+    SNDREC_ACK = ACK | SNDREC_MSG
+    REPLY_ACK = ACK | REPLY_MSG
+    COPYIN_ACK = ACK | COPYIN_DATA
+    COPYOUT_DATA = ACK | COPYOUT_RQST
+    COPYLCL_ACK = ACK | COPYLCL_RQST
+    COPYRMT_ACK = ACK | COPYRMT_RQST
+
+
+class CmdFlag(IntFlag):
+    """What else is true of a command: the last piece of a copy, a trace id in it, nobody who waits for its answer."""
+
+    LAST = 1
+    TRACE = 2
+    NOACK = 4
+
+
+class Route(IntFlag):
+    """The flags in the word of a region's route table; bits 16 to 31 are the proxy pair + 1."""
+
+    VM = 1 << 0
+    CONNECTED = 1 << 1
+
+
 class DebugMask(IntFlag):
     """Categories of noded's log (d_dbglvl); 0 logs none of them, 0xFFFFFFFF all."""
 

@@ -1,15 +1,20 @@
-"""The part of the guide's /proc/drvs that does not change: `proc/info` and, for each VM, `proc/NAME/info`.
+"""The part of the guide's /proc/drvs that seldom changes: `proc/info`, and `proc/NAME/info` for each VM and pair.
 
-As in the guide, initialising makes the directory and each VM a directory in it; failing at that is NOTDIR or BADF.
+As in the guide, initialising makes the directory and each VM, and each proxy pair, a directory in it; failing at that
+is NOTDIR or BADF.
 """
 
+import contextlib
 import os
 import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drvs.base import limits
 from drvs.base.codes import Code
 from drvs.daemon.refusal import Refused
+
+if TYPE_CHECKING:
+    from drvs.daemon.pairs import Pair
 
 FOLDER = "proc"
 
@@ -45,6 +50,38 @@ def create_vm(runtime_dir: str, info: dict[str, Any], nr_nodes: int) -> None:
         raise
 
 
+def write_vm(runtime_dir: str, info: dict[str, Any], nr_nodes: int) -> None:
+    """Write a VM's `info` anew; what stands in the way of that is somebody else's concern."""
+    with contextlib.suppress(Refused):
+        _write(os.path.join(runtime_dir, FOLDER, info["name"], "info"), vm_info(info, nr_nodes))
+
+
+def create_pair(runtime_dir: str, pair: "Pair") -> None:
+    """Make a proxy pair's directory with its `info`.
+
+    Raises:
+        Refused: NOTDIR or BADF.
+    """
+    folder = os.path.join(runtime_dir, FOLDER, pair.name)
+    _make_folder(folder)
+    try:
+        _write(os.path.join(folder, "info"), pair_info(pair))
+    except Refused:
+        remove_pair(runtime_dir, pair.name)
+        raise
+
+
+def write_pair(runtime_dir: str, pair: "Pair") -> None:
+    """Write a proxy pair's `info` anew; what stands in the way of that is somebody else's concern."""
+    with contextlib.suppress(Refused):
+        _write(os.path.join(runtime_dir, FOLDER, pair.name, "info"), pair_info(pair))
+
+
+def remove_pair(runtime_dir: str, name: str) -> None:
+    """Remove a proxy pair's directory."""
+    shutil.rmtree(os.path.join(runtime_dir, FOLDER, name), ignore_errors=True)
+
+
 def remove_vm(runtime_dir: str, name: str) -> None:
     """Remove a VM's directory."""
     shutil.rmtree(os.path.join(runtime_dir, FOLDER, name), ignore_errors=True)
@@ -69,6 +106,14 @@ def vm_info(info: dict[str, Any], nr_nodes: int) -> str:
         f"vmid={info['vmid']}\nflags={info['flags']:X}\nnr_procs={info['nr_procs']}\nnr_tasks={info['nr_tasks']}\n"
         f"nr_sysprocs={info['nr_sysprocs']}\nnr_nodes={nr_nodes}\nvm_nodes={info['nodes']:X}\nvm_name={info['name']}\n"
         f"nodes {tens}\n      {ones}\n      {marks}\n"
+    )
+
+
+def pair_info(pair: "Pair") -> str:
+    """Return the listing of a proxy pair's `info`."""
+    return (
+        "Proxies Flags Sender Receiver --Proxies_Name-\n"
+        f"{pair.px:7d} {pair.flags:5X} {pair.sender.tid:6d} {pair.receiver.tid:8d} {pair.name:>15.15s}\n"
     )
 
 
