@@ -8,7 +8,6 @@ be undone message by message. A VM that is meant to span a node which does not r
 session: a node that was restarted gets its VMs back, and one on which somebody ended a VM is left in peace.
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from drvs.cluster.proxies import gossip
@@ -243,8 +242,6 @@ class Membership:
         body = gossip.encode(message)
         return [Tell(node, kind, body) for node in self._peers]
 
-    # ---- for a start in the middle ---------------------------------------------------------------------------------
-
-    def adopt(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Take over (vmid, node) pairs that noded knows of already."""
-        self._joined |= set(pairs)
+    def known_names(self, vmid: int) -> set[int]:
+        """The endpoints of a VM here that have a name."""
+        return {endpoint for known, endpoint in self._names if known == vmid}

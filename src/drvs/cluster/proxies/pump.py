@@ -1,13 +1,12 @@
 """Commands from the VMs to the links, and back.
 
-No waiting and no batching timer: what waits is drained in one go, so commands that wait together leave together. A
-node whose link has too much under way is skipped: its commands stay in the core's queue, where each sender has one at
-most.
+No waiting and no timer for batches: what waits is drained in one go, so commands that wait together leave together. A
+node whose link has too much under way is left alone meanwhile: its commands stay in the core's queue, where each
+process has one at most, and so wait where their senders do.
 """
 
 from typing import Protocol
 
-from drvs import core
 from drvs.base import limits
 from drvs.base.codes import Code
 from drvs.cluster.proxies.answers import refusal
@@ -15,78 +14,90 @@ from drvs.cluster.proxies.answers import refusal
 Buffer = bytes | memoryview
 
 
-class Carrier(Protocol):
-    """What carries records to other nodes."""
+class Sender(Protocol):
+    """The sender's hands (`drvs.api.carrier.Carrier`)."""
+
+    def take(self, limit: int = 64, skip: frozenset[int] | None = None) -> list[tuple[int, bytes]]:
+        """Return commands that wait: (node, record)."""
+
+
+class Receiver(Protocol):
+    """The receiver's."""
+
+    def put(self, records: Buffer, snode: int = -1) -> list[tuple[int, int]]:
+        """Deliver records: (offset, code) of those that came to nothing."""
+
+
+class Outlet(Protocol):
+    """The links (`drvs.cluster.links.Links`)."""
 
     def send_records(self, node: int, blob: Buffer, count: int) -> None:
-        """Send whole records; the session keeps them until they are acknowledged."""
+        """Queue whole records."""
 
-    def backlog(self, node: int) -> int:
-        """Bytes that wait for that node's acknowledgement."""
+    def full(self, node: int) -> bool:
+        """Say whether a node should be sent nothing for now."""
 
 
 class Pump:
-    """The two roles of the standard proxies."""
+    """Both roles of the standard proxies of `node`."""
 
-    def __init__(self, proxy: core.Proxy, carrier: Carrier) -> None:
-        self.proxy = proxy
-        self.carrier = carrier
-        self.sent: dict[int, int] = {}
-        self.received: dict[int, int] = {}
+    def __init__(self, node: int, sender: Sender, receiver: Receiver, outlet: Outlet) -> None:
+        self._node = node
+        self._sender = sender
+        self._receiver = receiver
+        self._outlet = outlet
         self._full: frozenset[int] = frozenset()
 
     def send(self) -> bool:
-        """Take what waits, and send it. True: there was something."""
-        taken = self.proxy.take(limits.TAKE_COMMANDS, self._full)
+        """Take what waits and queue it at the links. True: there was something."""
+        if self._full:
+            self._full = frozenset(node for node in self._full if self._outlet.full(node))
+        taken = self._sender.take(limits.TAKE_COMMANDS, self._full or None)
         if not taken:
             return False
         if len(taken) == 1:
-            node, record = taken[0]
-            self._send_to(node, record, 1)
-        else:
-            self._send_sorted(taken)
-        return True
-
-    def _send_sorted(self, taken: list[tuple[int, bytes]]) -> None:
+            self._send(*taken[0], 1)
+            return True
         by_node: dict[int, list[bytes]] = {}
         for node, record in taken:
             by_node.setdefault(node, []).append(record)
         for node, records in by_node.items():
-            self._send_to(node, b"".join(records), len(records))
+            self._send(node, b"".join(records), len(records))
+        return True
 
-    def _send_to(self, node: int, blob: bytes, count: int) -> None:
-        self.carrier.send_records(node, blob, count)
-        self.sent[node] = self.sent.get(node, 0) + count
-        if len(blob) > limits.SMALL_RECORDS and self.carrier.backlog(node) > limits.LINK_BACKLOG:
+    def _send(self, node: int, blob: bytes, count: int) -> None:
+        """Queue records; where there is no session any more they are lost, and the core ends their calls (NOTCONN)."""
+        try:
+            self._outlet.send_records(node, blob, count)
+        except ValueError:
+            return
+        if self._outlet.full(node):
             self._full |= {node}
 
-    def receive(self, node: int, blob: Buffer, count: int) -> None:
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether commands may wait for a link that has too much under way."""
+        return bool(self._full)
+
+    def receive(self, node: int, blob: Buffer) -> None:
         """Put what came from a node; answer for what could not be put.
 
         Raises:
             ValueError: the peer sent something that is no record: its session should end.
         """
-        self.received[node] = self.received.get(node, 0) + count
-        failed = self.proxy.put(blob, node)
-        for offset, code in failed:
-            self._answer(memoryview(blob)[offset:], code)
+        for offset, code in self._receiver.put(blob, node):
+            length = int.from_bytes(blob[offset : offset + 4], "little")
+            self._put_again(node, bytes(blob[offset : offset + length]), code)
 
-    def _answer(self, record: memoryview, code: int) -> None:
-        length = int.from_bytes(record[:4], "little")
-        for _ in range(limits.PUT_TRIES if code == Code.TIMEDOUT else 0):
-            again = self.proxy.put(record[:length])
-            if not again:
+    def _put_again(self, node: int, record: bytes, code: int) -> None:
+        """A VM whose lock did not come is given some more time; then the sender is told."""
+        for _ in range(limits.PUT_TRIES):
+            if code != Code.TIMEDOUT:
+                break
+            failed = self._receiver.put(record, node)
+            if not failed:
                 return
-            code = again[0][1]
-        answer = refusal(record[:length], code, self.proxy.node)
+            code = failed[0][1]
+        answer = refusal(record, code, self._node)
         if answer is not None:
-            self.carrier.send_records(*answer, 1)
-
-    def drained(self) -> bool:
-        """Look whether links that were full have room again. True: some have."""
-        if not self._full:
-            return False
-        still = frozenset(node for node in self._full if self.carrier.backlog(node) > limits.LINK_BACKLOG // 2)
-        changed = still != self._full
-        self._full = still
-        return changed
+            self._send(*answer, 1)

@@ -1,0 +1,162 @@
+"""The process of the standard proxies: what is connected to what, and its loop.
+
+    doorbells of the VMs ─┐                 ┌─ links to the peers
+                          ├─ one epoll ─────┤
+    noded's events ───────┘                 └─ timers
+
+The loop drains before it sleeps: commands of the VMs, then what the links have to send. Before it sleeps it arms the
+doorbells, and looks once more; for a moment after traffic it looks on instead (`spin`).
+"""
+
+import select
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from drvs.base import limits
+from drvs.base.errors import DrvsError
+from drvs.cluster.proxies.membership import (
+    Action,
+    AddNode,
+    CreateVm,
+    DropNode,
+    ForgetNode,
+    LearnGone,
+    LearnName,
+    Membership,
+    Note,
+    Tell,
+)
+from drvs.cluster.proxies.pump import Pump
+from drvs.cluster.proxies.spin import Spin
+from drvs.cluster.session import Broken, Control, Ended, Established, Event, Records
+
+if TYPE_CHECKING:
+    from drvs.cluster.links import Links
+    from drvs.cluster.proxies.noded import Noded
+
+
+class Proxies:
+    """Both proxies of a node, for all its peers, in one loop."""
+
+    def __init__(self, noded: "Noded", links: "Links", epoll: select.epoll, spin_us: int = limits.LINK_SPIN_US) -> None:
+        self._noded = noded
+        self._links = links
+        self._epoll = epoll
+        self._sender, self._receiver = noded.pair.sender, noded.pair.receiver
+        self._pump = Pump(noded.number, self._sender, self._receiver, links)
+        self._membership = Membership(noded.number)
+        self._spin = Spin(spin_us)
+        self._running = True
+        self._packet_cpu = -1
+        for descriptor in (self._sender, self._receiver, noded):
+            epoll.register(descriptor.fileno(), select.EPOLLIN)
+        self._do(noded.begin(self._membership))
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self._running = False
+
+    def run(self) -> None:
+        """Carry commands until `stop`, or until the node is gone."""
+        while self._running:
+            now = time.monotonic()
+            busy = self._pump.send()
+            self._take(self._links.flush(now))
+            if self._links.deadline <= now:
+                self._take(self._links.tick(now))
+            if busy:
+                self._spin.traffic()
+            self._wait(busy)
+
+    # ---- waiting -----------------------------------------------------------------------------------------------------
+
+    def _wait(self, busy: bool) -> None:
+        """Look at the descriptors; sleep first if nothing is to be expected right now."""
+        timeout = 0.0
+        if not busy and not self._spin.go_on(self._packet_cpu, self._sender.core.peer_cpu):
+            if self._sender.core.arm():
+                timeout = min(limits.LINK_SLEEP_MS / 1000, max(0.0, self._links.deadline - time.monotonic()))
+        elif self._sender.core.ready():
+            return
+        for fd, mask in self._epoll.poll(timeout, 64):
+            self._ready(fd, mask)
+
+    def _ready(self, fd: int, mask: int) -> None:
+        if self._links.owns(fd):
+            self._take(self._links.ready(fd, mask, time.monotonic()))
+        elif fd == self._noded.fileno():
+            self._do(self._noded.hear(self._membership))
+        else:
+            for carrier in (self._sender, self._receiver):
+                if fd == carrier.fileno():
+                    carrier.wait(0)
+
+    # ---- what the links say ------------------------------------------------------------------------------------------
+
+    def _take(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Records):
+                self._receive(event)
+            elif isinstance(event, Control):
+                self._do(self._membership.heard(event.node, event.kind, event.body))
+            else:
+                self._links_changed(event)
+
+    def _receive(self, event: Records) -> None:
+        self._spin.traffic()
+        try:
+            self._pump.receive(event.node, event.blob)
+        except ValueError as error:
+            self._take(self._links.remove_peer(event.node, f"node {event.node} sent no command: {error}"))
+
+    def _links_changed(self, event: Event) -> None:
+        if isinstance(event, Established):
+            self._noded.note(f"node {event.node} ({event.peer.name!r}) {'is back' if event.resumed else 'is connected'}")
+            if not event.resumed:
+                self._noded.connected(event.node, event.peer.name)
+                self._do(self._membership.established(event.node))
+        elif isinstance(event, Broken):
+            self._noded.note(f"the connection to node {event.node} broke, and may come back: {event.reason}")
+        elif isinstance(event, Ended):
+            self._noded.note(f"the session with node {event.node} is over: {event.reason}")
+            self._noded.disconnected(event.node, event.reason)
+            self._do(self._membership.ended(event.node))
+
+    # ---- what follows for the node -----------------------------------------------------------------------------------
+
+    def _do(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            try:
+                self._act(action)
+            except DrvsError as error:
+                self._noded.note(f"{type(action).__name__}: {error}")
+
+    def _act(self, action: Action) -> None:
+        noded = self._noded
+        match action:
+            case Tell(node, kind, body):
+                self._tell(node, kind, body)
+            case AddNode(vmid, node):
+                noded.add_node(vmid, node)
+            case DropNode(vmid, node):
+                noded.drop_node(vmid, node)
+            case LearnName(node, name):
+                noded.learn_name(node, name)
+            case LearnGone(node, vmid, endpoint):
+                noded.learn_gone(node, vmid, endpoint)
+            case ForgetNode(node):
+                noded.forget_names(node)
+            case CreateVm(node, vm):
+                try:
+                    noded.create_vm(vm)
+                except DrvsError as error:
+                    self._do(self._membership.refused(node, vm.vmid, error.detail or str(error)))
+            case Note(_, text):
+                noded.note(text)
+
+    def _tell(self, node: int, kind: int, body: bytes) -> None:
+        try:
+            self._links.send_control(node, kind, body)
+        except (ValueError, BufferError) as error:
+            self._noded.note(f"node {node} could not be told: {error}")
