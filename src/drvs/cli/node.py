@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,6 +32,15 @@ def up(
     notes: Annotated[int | None, _limit("Notifications from user slots that may wait in a VM.", 0)] = None,
     copy_buf: Annotated[int | None, _limit("Bytes of one piece of a copy (32768).")] = None,
     copy_len_max: Annotated[int | None, _limit("Bytes of one copy at most (524288).")] = None,
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Join the cluster that this file describes.", show_default=False)
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="With --cluster: no authentication and no encryption.")
+    ] = False,
+    spin_us: Annotated[
+        int | None, typer.Option(metavar="US", min=0, help="With --cluster: spin of the proxies after traffic (50).")
+    ] = None,
 ) -> None:
     """Start a node.
 
@@ -50,11 +60,23 @@ def up(
         "copy_len_max": copy_len_max,
     }
     size = {name: value for name, value in asked.items() if value is not None}
-    started = launch.up(node=node, foreground=foreground, init=not no_init, size=size)
+    links = None if cluster is None else _links(cluster, node, insecure, spin_us)
+    started = launch.up(node=node, foreground=foreground, init=not no_init, size=size, links=links)
     what = f"Node {started.node}" if started.node >= 0 else "A node (not initialised)"
     typer.echo(f"{what} is up: noded is process {started.pid}, in {started.runtime_dir}")
     if started.vms:
         typer.echo(f"It took over {started.vms} VMs with {started.endpoints} endpoints.")
+
+
+def _links(cluster: Path, node: int | None, insecure: bool, spin_us: int | None) -> list[str]:
+    """Options of the proxies' process; what is wrong with the file shows before anything is started."""
+    from drvs.base import paths
+    from drvs.cluster.config import load
+
+    load(cluster).entry(paths.node_id() if node is None else node)
+    options = ["--cluster", str(cluster.absolute())]
+    options += ["--insecure"] if insecure else []
+    return options if spin_us is None else [*options, "--spin-us", str(spin_us)]
 
 
 def down(

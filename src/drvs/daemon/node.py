@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from drvs.base import clock, limits
@@ -11,6 +12,7 @@ from drvs.daemon import procfiles
 from drvs.daemon.alarms import Alarms
 from drvs.daemon.bindings import Book, Process
 from drvs.daemon.ledger import Ledger
+from drvs.daemon.links import LinksProcess
 from drvs.daemon.log import LogFile
 from drvs.daemon.loop import Loop
 from drvs.daemon.pairs import Pairs
@@ -97,6 +99,7 @@ class Node:
         self.pairs = Pairs(self)
         self.peers = Peers(self)
         self.routes = Routes(self)
+        self.links = LinksProcess(self)
         self.ledger = Ledger(kept_ledger)
         self.keeps = False  # end without ending the VMs
 
@@ -123,6 +126,7 @@ class Node:
         """End all VMs and proxies, and forget the parameters; process `spare` is not signalled."""
         for vm in list(self.vms.values()):
             self.end_vm(vm, spare)
+        self.links.end()
         self.pairs.end(spare)
         self.peers.forget_all()
         self.waits.node_ended()
@@ -136,7 +140,7 @@ class Node:
         known: dict[str, Any] = {"serial": self.serial}
         if self.limits is not None:
             known |= {"number": self.number, "limits": self.limits._asdict(), "debug": self.log.mask}
-            known |= {"name": self.peers.own_name}
+            known |= {"name": self.peers.own_name, "links": self.links.options}
         self.table.write_node(known)
 
     @property
@@ -167,7 +171,7 @@ class Node:
             raise Refused(Code.VMNOTRUN, f"{vm.text()} was ended because its memory was damaged: end it for good")
         return vm
 
-    def create_vm(self, vmid: int, name: str, size: VmLimits, nodes: int) -> Vm:
+    def create_vm(self, vmid: int, name: str, size: VmLimits, nodes: int, span: Sequence[int] = ()) -> Vm:
         """Create a VM that has been judged.
 
         Raises:
@@ -178,6 +182,7 @@ class Node:
         bell = make_bell()
         fd, region = make_region(vmid, self.number, name, self.owner, size, bell)
         vm = Vm(vmid, self.serial, name, self.number, nodes, size, region, fd, bell)
+        vm.span = sorted(span)
         try:
             self.store.put(region_name(vmid, vm.serial), fd)
             self.store.put(doorbell_name(vmid, vm.serial), bell)
@@ -206,6 +211,7 @@ class Node:
             "serial": vm.serial,
             "name": vm.name,
             "nodes": vm.nodes,
+            "span": vm.span,
             "state": int(vm.state),
             **vm.limits._asdict(),
         }
@@ -255,7 +261,7 @@ class Node:
     def vm_info(self, vm: Vm) -> dict[str, Any]:
         """Return what getvminfo answers."""
         return {
-            "vmid": vm.vmid, "flags": int(vm.state), "name": vm.name, "serial": vm.serial, "node": vm.node,
+            "vmid": vm.vmid, "flags": int(vm.state), "name": vm.name, "serial": vm.serial, "node": vm.node, "span": vm.span,
             "nodes": vm.nodes, "nodes64": vm.nodes & (1 << 64) - 1, "bound": len(vm.bound), "suspect": vm.suspect,
             **vm.limits._asdict(),
         }  # fmt: skip

@@ -192,7 +192,10 @@ class Nodes(Request, tag="nodes"):
 
 
 class VmInit(Request, tag="vm_init"):
-    """Create a VM. vmid None: the lowest free one; other None: the node's own limit."""
+    """Create a VM. vmid None: the lowest free one; other None: the node's own limit.
+
+    nodes: a map of those on which it runs already. span: those on which the standard proxies are to create it too.
+    """
 
     name: str
     vmid: int | None = None
@@ -201,6 +204,7 @@ class VmInit(Request, tag="vm_init"):
     nr_sysprocs: int | None = None
     notes: int | None = None
     nodes: int = 0
+    span: list[int] = []
 
 
 class VmEnd(Request, tag="vm_end"):

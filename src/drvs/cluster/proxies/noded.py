@@ -31,7 +31,7 @@ class Noded:
         self.number = int(self._node.id)
         self.size = self._node.info()
         self.pair = self._node.bind_proxies(PAIR_NAME, px)
-        self._socket: socket.socket | None = None
+        self.socket = socket.socket(socket.AF_UNIX)  # the stream of events
         self._after: int | None = None
         self._running: dict[int, VmEntry] = {}
 
@@ -41,8 +41,7 @@ class Noded:
             self.pair.unbind()
         except DrvsError:
             pass  # the node is gone, or will see for itself
-        if self._socket is not None:
-            self._socket.close()
+        self.socket.close()
 
     # ---- peers -------------------------------------------------------------------------------------------------------
 
@@ -122,52 +121,38 @@ class Noded:
 
     # ---- what happens ------------------------------------------------------------------------------------------------
 
-    def fileno(self) -> int:
-        """The connection that the stream of events comes on."""
-        assert self._socket is not None
-        return self._socket.fileno()
-
     def begin(self, membership: Membership) -> list[Action]:
         """Begin the stream, or begin it anew: the actions that follow from how things are.
 
         Raises:
-            DaemonGone: there is no noded.
+            OSError: there is no noded.
         """
-        self._connect()
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        self.socket.connect(os.path.join(self._node.runtime_dir, paths.SOCKET))
+        self._after = None
         actions = list(self._compare(membership))
         self._ask()
         return actions
 
-    def _connect(self) -> None:
-        fd = None if self._socket is None else self._socket.detach()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        if fd is not None:  # under the number that the loop watches
-            os.dup2(self._socket.fileno(), fd, inheritable=False)
-            self._socket.close()
-            self._socket = socket.socket(fileno=fd)
-        self._socket.connect(os.path.join(self._node.runtime_dir, paths.SOCKET))
-        self._after = None
+    @property
+    def gone_for_good(self) -> bool:
+        """Whether the node was ended, and not only its noded killed: then the socket is left."""
+        return not os.path.exists(os.path.join(self._node.runtime_dir, paths.SOCKET))
 
     def _ask(self) -> None:
-        assert self._socket is not None
         request = {"v": VERSION, "op": "events", "after": self._after, "timeout_ms": -1}
-        self._socket.send(packets.encode(request), socket.MSG_NOSIGNAL)
+        self.socket.send(packets.encode(request), socket.MSG_NOSIGNAL)
 
     def hear(self, membership: Membership) -> list[Action]:
-        """Take what the stream brings; a noded that was restarted is found again.
+        """Take what the stream brings.
 
         Raises:
-            DaemonGone: it was not, in time.
+            OSError: noded closed it.
         """
-        assert self._socket is not None
-        try:
-            fields, _ = packets.receive_answer(self._socket)
-            actions = self._read(membership, fields)
-            self._ask()
-            return actions
-        except ConnectionError:
-            self._client.call("hello")  # waits for the next one, or says that there is none
-            return self.begin(membership)
+        fields, _ = packets.receive_answer(self.socket)
+        actions = self._read(membership, fields)
+        self._ask()
+        return actions
 
     def _read(self, membership: Membership, fields: dict[str, Any]) -> list[Action]:
         if fields["code"] < 0:

@@ -49,9 +49,11 @@ class Proxies:
         self._spin = Spin(spin_us)
         self._running = True
         self._packet_cpu = -1
-        for descriptor in (self._sender, self._receiver, noded):
-            epoll.register(descriptor.fileno(), select.EPOLLIN)
-        self._do(noded.begin(self._membership))
+        self._next_look = 0.0
+        for carrier in (self._sender, self._receiver):
+            epoll.register(carrier.fileno(), select.EPOLLIN)
+        self._events_fd = -1
+        self._begin_events()
 
     def stop(self) -> None:
         """Let `run` return."""
@@ -67,6 +69,8 @@ class Proxies:
                 self._take(self._links.tick(now))
             if busy:
                 self._spin.traffic()
+            if self._events_fd < 0 and now >= self._next_look:
+                self._begin_events()
             self._wait(busy)
 
     # ---- waiting -----------------------------------------------------------------------------------------------------
@@ -85,12 +89,35 @@ class Proxies:
     def _ready(self, fd: int, mask: int) -> None:
         if self._links.owns(fd):
             self._take(self._links.ready(fd, mask, time.monotonic()))
-        elif fd == self._noded.fileno():
-            self._do(self._noded.hear(self._membership))
+        elif fd == self._events_fd:
+            self._hear()
         else:
             for carrier in (self._sender, self._receiver):
                 if fd == carrier.fileno():
                     carrier.wait(0)
+
+    # ---- what noded says ---------------------------------------------------------------------------------------------
+
+    def _begin_events(self) -> None:
+        """Find noded; where it was killed, go on without it, and look again in a second."""
+        try:
+            self._do(self._noded.begin(self._membership))
+        except (OSError, DrvsError):
+            self._noded.socket.close()
+            self._next_look = time.monotonic() + 1
+            self._running = self._running and not self._noded.gone_for_good
+        else:
+            self._events_fd = self._noded.socket.fileno()
+            self._epoll.register(self._events_fd, select.EPOLLIN)
+
+    def _hear(self) -> None:
+        try:
+            self._do(self._noded.hear(self._membership))
+        except OSError:
+            self._epoll.unregister(self._events_fd)
+            self._noded.socket.close()
+            self._events_fd = -1
+            self._begin_events()
 
     # ---- what the links say ------------------------------------------------------------------------------------------
 
