@@ -129,19 +129,20 @@ class Proxies(Request, tag="proxies"):
 
 
 class ProxyAttach(Request, tag="proxy_attach"):
-    """Hand a registered proxy a VM that it does not know.
+    """Hand a registered proxy the next VM that it does not know.
 
-    px None: that of the caller's thread `tid`, or of its process; `role` is "sender" or "receiver". `known` are the
-    serials of those that it has. The answer tells which of them have ended, one VM that is new, and whether there
-    are more. Beside it come the descriptors that `fds` names, in its order: "changed", an eventfd that
-    counts up when there is something to attach or to forget, and "ledger", shared memory for counts and times, both
-    with a first call (known empty); "region" and "bell" of the new VM.
+    px None: the pair of the caller's thread `tid`, or of its process; `role` is "sender" or "receiver". `after` is the
+    serial of the last VM it was given: serials grow, and are never used again. The answer has that `vm`, or null, and
+    whether there are `more`. Beside it come the descriptors that its `fds` names, in that order: with `begin`
+    "changed", an eventfd that counts up when a VM has come or gone, and "ledger", shared memory for counts and times;
+    then "region" and "bell" of the VM.
     """
 
     px: int | None = None
     tid: int = 0
     role: str = "sender"
-    known: list[int] = []
+    after: int = 0
+    begin: bool = False
 
 
 class NodeUp(Request, tag="node_up"):
