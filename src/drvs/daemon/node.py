@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from drvs.base import clock, limits
 from drvs.base.codes import Code
 from drvs.base.flags import VmState
-from drvs.daemon import procfiles
+from drvs.daemon import ledger, procfiles
 from drvs.daemon.alarms import Alarms
 from drvs.daemon.bindings import Book, Process
 from drvs.daemon.ledger import Ledger
@@ -72,9 +72,8 @@ class Node:
     """What noded is responsible for. The calls are in `calls/`; what they change is changed here."""
 
     def __init__(
-        self, runtime_dir: str, loop: Loop, log: LogFile, store: Store, table: BindTable, fd_limit: int,
-        kept_ledger: int | None = None,
-    ) -> None:  # fmt: skip
+        self, runtime_dir: str, loop: Loop, log: LogFile, store: Store, table: BindTable, fd_limit: int
+    ) -> None:
         self.runtime_dir = runtime_dir
         self.loop = loop
         self.log = log
@@ -97,7 +96,7 @@ class Node:
         self.pairs = Pairs(self)
         self.peers = Peers(self)
         self.routes = Routes(self)
-        self.ledger = Ledger(kept_ledger)
+        self.ledger = Ledger()
         self.keeps = False  # end without ending the VMs
 
     # ---- drvs_init, drvs_end -------------------------------------------------------------------------------------
@@ -115,7 +114,6 @@ class Node:
             raise Refused(Code.RANGE, f"node id {number} is not in 0…{size.nr_nodes - 1}")
         procfiles.create_node(self.runtime_dir, number, size._asdict(), debug)
         self.number, self.limits, self.log.mask = number, size, debug
-        self.ledger.clear()
         self.save()
         self.log.note(f"node {number} is initialised")
 
@@ -125,6 +123,8 @@ class Node:
             self.end_vm(vm, spare)
         self.pairs.end(spare)
         self.peers.forget_all()
+        self.ledger.close()
+        self.store.drop(ledger.NAME)
         self.waits.node_ended()
         self.limits, number, self.number = None, self.number, -1
         self.save()

@@ -206,7 +206,7 @@ def make_bell() -> int:
         raise Refused(Code.NOMEM, f"no eventfd could be made for the VM: {error.strerror}") from None
 
 
-def make_region(vmid: int, node: int, name: str, owner_uid: int, size: VmLimits, bell: int) -> tuple[int, Region]:
+def make_region(vmid: int, node: int, name: str, owner_uid: int, size: VmLimits, bell: int = -1) -> tuple[int, Region]:
     """Make the shared memory of a VM: wholly allocated, sealed against truncation.
 
     Raises:

@@ -175,6 +175,7 @@ def rmtbind(node: "Node", _conn: "Connection", request: protocol.RmtBind) -> Ans
     vm = node.vm(request.vmid)
     check_name(request.name, "name", Code.INVAL)
     slot = _check_remote(node, vm, request.endpoint, request.node)
+    node.peers.get(request.node, Code.NOPROXY)
     _check_name_is_free(vm, request.name)
     mirror = mirrors.bind(vm, slot, request.endpoint, request.node, request.name)
     node.waits.mirrored(vm.serial, mirror)
@@ -190,6 +191,7 @@ def bkupbind(node: "Node", _conn: "Connection", request: protocol.BkupBind) -> A
     vm = node.vm(request.vmid)
     _check_remote(node, vm, request.endpoint, request.node)
     _other(node, request.pid)
+    node.peers.get(request.node, Code.NOPROXY)
     raise Refused(Code.NOSYS, "backups come with migration")
 
 
@@ -204,5 +206,4 @@ def _check_remote(node: "Node", vm: Vm, endpoint: int, number: int) -> int:
         raise Refused(Code.BUSY, f"the slot of endpoint {endpoint} in {vm.text()} is bound")
     if not vm.nodes >> number & 1:
         raise Refused(Code.NOVMNODE, f"{vm.text()} does not run on node {number}")
-    node.peers.get(number, Code.NOPROXY)
     return slot
