@@ -11,7 +11,7 @@ from pathlib import Path
 
 CANONICAL = json.loads((Path(__file__).parent / "canonical.json").read_text())
 
-CHAPTERS_HERE = ("3.", "4.")
+CHAPTERS_HERE = ("3.", "4.", "5.")
 """Chapters of the guide whose calls are complete."""
 
 NODES = "proxies and nodes"
@@ -21,9 +21,7 @@ CHECKPOINT = "checkpoint/restore"
 CONTEXTS = "process contexts"
 
 SYMBOLS_TO_COME: dict[str, str] = {
-    **dict.fromkeys(["mnx_get2rmt", "mnx_put2lcl"], NODES),
     **{call["name"]: MIGRATION for call in CANONICAL["m3ipc_guide"] if call["section"].startswith("6.")},
-    "mnx_get2rmt_T": NODES,
     **{r["name"]: PROCESS_SPACE for r in CANONICAL["bproc"] if not r["name"].startswith("VMAD_")},
     **dict.fromkeys([*CANONICAL["rump"], *CANONICAL["rump_flags"]], CONTEXTS),
     **dict.fromkeys(CANONICAL["sysv_ipc"], CHECKPOINT),

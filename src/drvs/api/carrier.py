@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from drvs.api.binding import map_region
 from drvs.base.codes import Code
-from drvs.core import Proxy
+from drvs.base.flags import VmState
+from drvs.core import Proxy, Region
 from drvs.daemon.ledger import BYTES, WORD, WORDS
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ class Carrier:
         self._client = client
         self._role = role
         self._epoll = select.epoll()
-        self._vms: dict[int, tuple[int, int]] = {}  # by serial: vmid, doorbell
-        with client.call("proxy_attach", px=px, role=role, tid=threading.get_native_id()) as reply:
+        self._vms: dict[int, tuple[Region, int]] = {}  # by vmid: its memory, its doorbell
+        self._last = 0  # the serial of the VM that came last
+        with client.call("proxy_attach", px=px, role=role, tid=threading.get_native_id(), begin=True) as reply:
             self.px, self.node = int(reply["px"]), int(reply["node"])
             self.core = Proxy(self.px, self.node, role == "sender", role == "receiver")
             self._changed = reply.take_fd()
@@ -69,10 +71,9 @@ class Carrier:
         """Let go of everything. A second time does nothing."""
         if self._epoll.closed:
             return
+        for vmid in list(self._vms):
+            self._leave(vmid)
         self._epoll.close()
-        for _, bell in self._vms.values():
-            os.close(bell)
-        self._vms = {}
         if hasattr(self, "_changed"):
             os.close(self._changed)
 
@@ -88,30 +89,33 @@ class Carrier:
             os.eventfd_read(self._changed)
         except BlockingIOError:
             pass
+        for vmid in [vmid for vmid, (region, _) in self._vms.items() if region.state != VmState.RUNNING]:
+            self._leave(vmid)
         while self._ask():
             pass
 
     def _ask(self) -> bool:
-        known = list(self._vms)
-        with self._client.call("proxy_attach", px=self.px, role=self._role, known=known or [0]) as reply:
+        with self._client.call("proxy_attach", px=self.px, role=self._role, after=self._last) as reply:
             return self._attach(reply)
 
     def _attach(self, reply: Reply) -> bool:
-        """Serve what an answer brings; whether there is more."""
-        for serial in reply["gone"]:
-            vmid, bell = self._vms.pop(serial, (-1, -1))
-            if bell >= 0:
-                self._epoll.unregister(bell)
-                os.close(bell)
-            if vmid in self.core.vmids and all(vmid != other for other, _ in self._vms.values()):
-                self.core.remove(vmid)
+        """Serve the VM that an answer brings; whether there is more."""
         vm = reply["vm"]
         if vm is not None:
-            self.core.add(map_region(*reply.fds[:2]))
-            bell = os.dup(reply.fds[1])
-            self._vms[vm["serial"]] = vm["vmid"], bell
+            self._leave(vm["vmid"])
+            region, bell = map_region(*reply.fds[:2]), os.dup(reply.fds[1])
+            self.core.add(region)
             self._epoll.register(bell, select.EPOLLIN | select.EPOLLET)
+            self._vms[vm["vmid"]], self._last = (region, bell), vm["serial"]
         return bool(reply["more"])
+
+    def _leave(self, vmid: int) -> None:
+        """Serve a VM no longer, if it is served."""
+        if vmid in self._vms:
+            _, bell = self._vms.pop(vmid)
+            self.core.remove(vmid)
+            self._epoll.unregister(bell)  # closing it would not: others have it open, too
+            os.close(bell)
 
     # ---- sending
 

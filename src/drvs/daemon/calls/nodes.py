@@ -110,3 +110,4 @@ def _set_nodes(node: "Node", vm: Vm, nodes: int) -> None:
     vm.nodes = nodes
     node.save_vm(vm)
     procfiles.write_vm(node.runtime_dir, node.vm_info(vm), node.size.nr_nodes)
+    node.events.vm("vm_nodes", vm)
