@@ -196,7 +196,7 @@ def test_a_peer_that_comes_late_is_found(cluster: Cluster) -> None:
     where = two.address
     cluster.net.drop(two)
     one.links.add_peer(2, [where])
-    cluster.net.run_until(lambda: len(one.links.peers[2].reasons) > 1)
+    cluster.net.run_until(lambda: one.links.peers[2].reasons)
     late = cluster.node(2)
     one.links.add_peer(2, [where, late.address])
     cluster.net.run_until(lambda: one.connected(2) and late.connected(1))

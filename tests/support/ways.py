@@ -7,6 +7,7 @@ from drvs.cluster.ca.credentials import NodeCredentials
 from drvs.cluster.session import Exchange, Identity, Settings
 from drvs.cluster.transports.carrier import Transport
 from drvs.cluster.transports.tcp import Tcp
+from drvs.cluster.transports.udp import Udp
 from support.certificates import credentials
 from support.links import QUICK, Net, TestNode, identity
 
@@ -37,7 +38,23 @@ def tcp_tls() -> Way:
     )
 
 
-WAYS = {"tcp-insecure": tcp_insecure, "tcp-signed": tcp_signed, "tcp-tls": tcp_tls}
+def udp_insecure() -> Way:
+    """Plain datagrams."""
+    return Way(lambda node, proof: Udp(), lambda node: "udp://127.0.0.1:0", secure=False)
+
+
+def udp_sealed() -> Way:
+    """Sealed datagrams."""
+    return Way(lambda node, proof: Udp(), lambda node: "udp://127.0.0.1:0")
+
+
+WAYS = {
+    "tcp-insecure": tcp_insecure,
+    "tcp-signed": tcp_signed,
+    "tcp-tls": tcp_tls,
+    "udp-insecure": udp_insecure,
+    "udp-sealed": udp_sealed,
+}
 
 
 class Cluster:
