@@ -11,7 +11,7 @@ from drvs.cluster.transports.carrier import Transport
 from drvs.cluster.wire.hello import Limits
 
 #: Short times, so that tests of silence are quick.
-QUICK = Settings(keepalive_s=0.1, silence_s=1.0, resume_s=8.0, hello_s=3.0, ack_s=0.02)
+QUICK = Settings(keepalive_s=0.1, silence_s=1.0, resume_s=8.0, hello_s=2.0, ack_s=0.02)
 
 PATIENCE_S = 20.0
 
@@ -51,6 +51,8 @@ class TestNode:
         self.links = Links(exchange, transports)
         self.address: Address = self.links.listen(parse(listen))
         self.events: list[Event] = []
+        self._seen = 0
+        self._got: dict[int, list[bytes]] = {}
 
     def said(self, kind: type[Event], node: int | None = None) -> list[Event]:
         """Return the events of one kind (from one node)."""
@@ -58,15 +60,15 @@ class TestNode:
 
     def got(self, node: int) -> list[bytes]:
         """Return what the records of a node say, in order; control messages among them as b"<kind>: body"."""
-        found: list[bytes] = []
-        for event in self.events:
-            if isinstance(event, Records) and event.node == node:
+        for event in self.events[self._seen :]:
+            if isinstance(event, Records):
                 parts = payloads(event.blob)
                 assert len(parts) == event.count
-                found += parts
-            elif isinstance(event, Control) and event.node == node:
-                found.append(b"<%d>: " % event.kind + event.body)
-        return found
+                self._got.setdefault(event.node, []).extend(parts)
+            elif isinstance(event, Control):
+                self._got.setdefault(event.node, []).append(b"<%d>: " % event.kind + event.body)
+        self._seen = len(self.events)
+        return self._got.setdefault(node, [])
 
     def reasons(self, node: int | None = None) -> str:
         """Return why connections with a node, or with strangers, ended."""

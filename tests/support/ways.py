@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from drvs.cluster.ca.credentials import NodeCredentials
 from drvs.cluster.session import Exchange, Identity, Settings
 from drvs.cluster.transports.carrier import Transport
 from drvs.cluster.transports.tcp import Tcp
+from drvs.cluster.transports.udp import Udp
+from support.certificates import credentials
 from support.links import QUICK, Net, TestNode, identity
 
 
@@ -13,17 +16,45 @@ from support.links import QUICK, Net, TestNode, identity
 class Way:
     """A way to carry bytes: makes a node's transport, and says where it listens."""
 
-    name: str
-    transport: Callable[[int], Transport]
+    transport: Callable[[int, NodeCredentials | None], Transport]
     listen: Callable[[int], str]
+    secure: bool = True
 
 
-def tcp_plain() -> Way:
-    """tcp between two ends of one machine."""
-    return Way("tcp-plain", lambda node: Tcp(), lambda node: "tcp://127.0.0.1:0")
+def tcp_insecure() -> Way:
+    """tcp, and nothing proved."""
+    return Way(lambda node, proof: Tcp(), lambda node: "tcp://127.0.0.1:0", secure=False)
 
 
-WAYS = {"tcp-plain": tcp_plain}
+def tcp_signed() -> Way:
+    """tcp between two ends of one machine: HELLO is signed, nothing is encrypted."""
+    return Way(lambda node, proof: Tcp(proof.contexts if proof else None), lambda node: "tcp://127.0.0.1:0")
+
+
+def tcp_tls() -> Way:
+    """tcp in TLS, as between machines."""
+    return Way(
+        lambda node, proof: Tcp(proof.contexts if proof else None, always_tls=True), lambda node: "tcp://127.0.0.1:0"
+    )
+
+
+def udp_insecure() -> Way:
+    """Plain datagrams."""
+    return Way(lambda node, proof: Udp(), lambda node: "udp://127.0.0.1:0", secure=False)
+
+
+def udp_sealed() -> Way:
+    """Sealed datagrams."""
+    return Way(lambda node, proof: Udp(), lambda node: "udp://127.0.0.1:0")
+
+
+WAYS = {
+    "tcp-insecure": tcp_insecure,
+    "tcp-signed": tcp_signed,
+    "tcp-tls": tcp_tls,
+    "udp-insecure": udp_insecure,
+    "udp-sealed": udp_sealed,
+}
 
 
 class Cluster:
@@ -33,10 +64,20 @@ class Cluster:
         self.way = way
         self.net = Net()
 
-    def node(self, number: int, who: Identity | None = None, settings: Settings = QUICK) -> TestNode:
-        """Start a node."""
-        exchange = Exchange(who or identity(number), None, settings)
-        return self.net.add(TestNode(exchange, [self.way.transport(number)], self.way.listen(number)))
+    def node(
+        self,
+        number: int,
+        who: Identity | None = None,
+        settings: Settings = QUICK,
+        proof: NodeCredentials | None = None,
+        secure: bool | None = None,
+    ) -> TestNode:
+        """Start a node; with `proof`, or with what a node of its number and cluster has where the way is secure."""
+        who = who or identity(number)
+        if proof is None and (self.way.secure if secure is None else secure):
+            proof = credentials(number, who.cluster)
+        exchange = Exchange(who, proof, settings)
+        return self.net.add(TestNode(exchange, [self.way.transport(number, proof)], self.way.listen(number)))
 
     def introduce(self, *nodes: TestNode) -> None:
         """Let each dial each."""

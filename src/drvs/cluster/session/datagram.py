@@ -58,7 +58,7 @@ class DatagramConnection(Connection):
         """Take a datagram that is addressed to this connection, or its first one."""
         events: list[Event] = []
         found = decode_header(data)
-        if found is None or self.over:
+        if found is None or self.over or len(data) > self.handshake.datagram_bytes:
             return events
         kind, _, number, following, arrived = found
         try:

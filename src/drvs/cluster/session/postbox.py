@@ -68,6 +68,7 @@ class Postbox:
             _, oldest = self._strangers.popitem(last=False)
             oldest.broken("too many strangers", now)
             self._connections.pop(oldest.number, None)
+            self._exchange.finished.append(oldest)
         connection = DatagramConnection(self._exchange, now, dialled=False, datagram_bytes=self._datagram_bytes)
         self._connections[connection.number] = self._strangers[key] = connection
         self._accepted(connection, address)

@@ -26,6 +26,9 @@ IOV_MAX = 512
 #: Connections accepted at one time.
 ACCEPTS = 16
 
+#: What OpenSSL says of a certificate of another authority (X509_V_ERR_…: self signed, no issuer, no first certificate).
+_NOT_OURS = frozenset({18, 19, 20, 21})
+
 Buffer = bytes | bytearray | memoryview
 
 
@@ -197,9 +200,13 @@ def _rest(buffers: Sequence[Buffer], sent: int) -> list[Buffer]:
 def _reason(error: OSError) -> str:
     """Say in words for people why a connection failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS: the other end's certificate: {error.verify_message}"
+        foreign = error.verify_code in _NOT_OURS
+        why = "it was not issued by this cluster's authority" if foreign else error.verify_message
+        return f"the other end's certificate: {why}"
     if isinstance(error, ssl.SSLError):
-        return "TLS: " + (error.reason or str(error)).lower().replace("_", " ")
+        words = (error.reason or str(error)).lower().replace("_", " ")
+        before, alert, said = words.partition("alert ")
+        return f"the other end refused TLS: {said}" if alert else f"TLS: {before}"
     return error.strerror or str(error)
 
 
