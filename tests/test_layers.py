@@ -17,9 +17,9 @@ LAYERS = [
     {"core"},
     {"daemon"},
     {"api", "hooks", "__init__"},
-    {"compat", "procview", "procspace", "aio"},
+    {"compat", "procview", "procspace", "aio", "cluster"},
     {"executor"},
-    {"cli", "ui", "demo", "bench"},
+    {"cli", "ui", "demo", "bench", "lab"},
 ]
 RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 HEAVY = {"msgspec", "rich", "typer", "asyncio", "multiprocessing", "numpy"}

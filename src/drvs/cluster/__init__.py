@@ -1,0 +1,1 @@
+"""Nodes of several machines as one cluster."""
