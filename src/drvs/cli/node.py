@@ -113,7 +113,8 @@ def status(
     raise typer.Exit(exits.FAILED if found["holders"] else exits.OK)
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """Write a span of time as people say it."""
     minutes, hours = int(seconds) // 60, int(seconds) // 3600
     return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min" if minutes else f"{seconds:.0f} s"
 
@@ -126,7 +127,7 @@ def _show_status(found: dict[str, Any]) -> None:
     watched = found["watched"]
     pairs = [
         ("node", number),
-        ("noded", f"process {found['pid']} of user {found['owner']}, up for {_age(found['seconds'])}"),
+        ("noded", f"process {found['pid']} of user {found['owner']}, up for {age(found['seconds'])}"),
         ("directory", plain(found["runtime_dir"])),
         ("log", plain(found["log"] or "the journal")),
         ("endpoints", f"{found['endpoints']} of {found['processes']} processes"),
