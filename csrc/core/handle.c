@@ -32,6 +32,15 @@ static inline uint32_t this_cpu(void) {
     return (uint32_t)sched_getcpu() + 1;
 }
 
+uint32_t k_this_cpu(void) {
+    return this_cpu();
+}
+
+uint32_t k_cpu_of(const struct k_region *region, int32_t endpoint) {
+    uint32_t slot;
+    return k_endpoint_decode(region, endpoint, &slot) ? atomic_load_explicit(&k_slot_at(region, slot)->cpu, memory_order_relaxed) : 0;
+}
+
 static inline struct k_slot *own_slot(const struct k_handle *h) {
     return k_slot_at(&h->region, h->slot);
 }

@@ -9,6 +9,11 @@
 
 /* ---- functions ------------------------------------------------------------------------------------------------------ */
 
+static PyObject *this_cpu(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    return PyLong_FromLong((long)k_this_cpu() - 1);
+}
+
 static PyObject *now_ns(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     return PyLong_FromLongLong(k_now_ns());
@@ -41,6 +46,7 @@ static PyObject *span_of(PyObject *module, PyObject *buffer) {
 }
 
 static PyMethodDef functions[] = {
+    {"this_cpu", this_cpu, METH_NOARGS, "this_cpu() -> int: the CPU that this thread runs on, -1 if unknown."},
     {"now_ns", now_ns, METH_NOARGS, "now_ns() -> int: CLOCK_MONOTONIC, the clock of all deadlines."},
     {"copy_bytes", FASTCALL(copy_bytes), "copy_bytes(src_pid, src_address, dst_pid, dst_address, nbytes, chunk) -> code: between host processes (0: the caller)."},
     {"encode_command", encode_command, METH_O, "encode_command(fields) -> the record that carries a command between nodes."},

@@ -41,8 +41,8 @@ class World:
 
     def connect(self, a: int, b: int) -> None:
         self.queues[a, b], self.queues[b, a] = deque(), deque()
-        self.do(a, self.nodes[a].established(b))
-        self.do(b, self.nodes[b].established(a))
+        for one, other in ((a, b), (b, a)):
+            self.do(one, self.nodes[one].established(other))
 
     def disconnect(self, a: int, b: int) -> None:
         self.queues.pop((a, b), None)

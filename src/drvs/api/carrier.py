@@ -57,7 +57,7 @@ class Carrier:
             self.px, self.node = int(reply["px"]), int(reply["node"])
             self.core = Proxy(self.px, self.node, role == "sender", role == "receiver")
             self._changed = reply.take_fd()
-            self._epoll.register(self._changed, select.EPOLLIN)
+            self._epoll.register(self._changed, select.EPOLLIN | select.EPOLLET)
             with open(reply.take_fd(), "r+b", buffering=0) as ledger:
                 self._ledger = mmap.mmap(ledger.fileno(), BYTES)
             more = self._attach(reply)
@@ -85,10 +85,6 @@ class Carrier:
         Raises:
             Unreachable: the pair is not registered any more.
         """
-        try:
-            os.eventfd_read(self._changed)
-        except BlockingIOError:
-            pass
         for vmid in [vmid for vmid, (region, _) in self._vms.items() if region.state != VmState.RUNNING]:
             self._leave(vmid)
         while self._ask():

@@ -60,7 +60,10 @@ def up(
         "copy_len_max": copy_len_max,
     }
     size = {name: value for name, value in asked.items() if value is not None}
-    links = None if cluster is None else _links(cluster, node, insecure, spin_us)
+    links = None
+    if cluster is not None:
+        links = _links(cluster, insecure, spin_us)
+        size = _size_in_cluster(cluster, node) | size
     started = launch.up(node=node, foreground=foreground, init=not no_init, size=size, links=links)
     what = f"Node {started.node}" if started.node >= 0 else "A node (not initialised)"
     typer.echo(f"{what} is up: noded is process {started.pid}, in {started.runtime_dir}")
@@ -68,12 +71,20 @@ def up(
         typer.echo(f"It took over {started.vms} VMs with {started.endpoints} endpoints.")
 
 
-def _links(cluster: Path, node: int | None, insecure: bool, spin_us: int | None) -> list[str]:
-    """Options of the proxies' process; what is wrong with the file shows before anything is started."""
-    from drvs.base import paths
+def _size_in_cluster(cluster: Path, node: int | None) -> dict[str, int]:
+    """What the cluster asks of a node; what is wrong with its file shows here, before anything is started."""
+    from drvs.base import limits, paths
     from drvs.cluster.config import load
 
-    load(cluster).entry(paths.node_id() if node is None else node)
+    described, number = load(cluster), paths.node_id() if node is None else node
+    described.entry(number)
+    numbers = sorted(described.nodes)
+    nr_nodes = max(limits.NR_NODES, numbers[-1] + 1)
+    return {"nr_nodes": nr_nodes, "stripe": numbers.index(number), "stripes": len(numbers)}
+
+
+def _links(cluster: Path, insecure: bool, spin_us: int | None) -> list[str]:
+    """Options of the proxies' process."""
     options = ["--cluster", str(cluster.absolute())]
     options += ["--insecure"] if insecure else []
     return options if spin_us is None else [*options, "--spin-us", str(spin_us)]

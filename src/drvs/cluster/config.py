@@ -3,9 +3,7 @@
     [cluster]
     name = "physics"              # at most 15 bytes; nodes of another cluster are refused
     insecure = false              # true: no authentication, no encryption
-    ca = "ca.pem"                 # these three, or none; relative to the file, {id} and {name} are the node's
-    certificate = "{name}.pem"
-    key = "{name}.key"
+    credentials = "node-{id}"     # the folder that `drvs ca issue` made; relative to the file, {id} is the node's
     nats = "nats://broker:4222"   # for nodes without an address, which are reached through it
 
     [[node]]
@@ -28,7 +26,7 @@ from typing import Any
 import msgspec
 
 from drvs.base import limits
-from drvs.cluster.address import Address, parse
+from drvs.cluster.transports.address import Address, parse
 
 
 class ClusterFileError(ValueError):
@@ -73,18 +71,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     insecure: bool = False
-    ca: str = ""
-    certificate: str = ""
-    key: str = ""
+    credentials: str = ""
     nats: str = ""
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """The three files that a node proves itself with."""
-
-    ca: Path
-    certificate: Path
-    key: Path
 
 
 class Cluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,17 +103,12 @@ class Cluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ClusterFileError(self.file, 0, f"there is no [[node]] with id = {node} (there are {known})")
         return self.nodes[node]
 
-    def credentials(self, node: int) -> Credentials | None:
-        """Return a node's certificate files as absolute paths; None if the file names none."""
-        if not self.cluster.ca:
+    def credentials(self, node: int) -> Path | None:
+        """Return the folder that a node proves itself with, as an absolute path; None if the file names none."""
+        if not self.cluster.credentials:
             return None
-        entry, folder = self.entry(node), Path(self.file).absolute().parent
-        settings = self.cluster
-        files = [
-            folder / text.replace("{id}", str(node)).replace("{name}", entry.name)
-            for text in (settings.ca, settings.certificate, settings.key)
-        ]
-        return Credentials(*files)
+        text = self.cluster.credentials.replace("{id}", str(node)).replace("{name}", self.entry(node).name)
+        return Path(self.file).absolute().parent / text
 
 
 def load(file: str | os.PathLike[str]) -> Cluster:
@@ -204,13 +187,8 @@ class _Check:
 
     def _settings(self, settings: Settings) -> None:
         self._name("cluster", None, settings.name)
-        given = {key: getattr(settings, key) for key in ("ca", "certificate", "key")}
-        missing = [key for key, value in given.items() if not value]
-        if missing and len(missing) < len(given):
-            present = next(key for key, value in given.items() if value)
-            self._fail("cluster", None, present, f"{present} needs {' and '.join(missing)} beside it")
         if settings.nats:
-            self._address("cluster", None, "nats", settings.nats, ("nats",))
+            self._servers(settings.nats)
 
     def _entry(self, index: int, entry: NodeEntry) -> None:
         if not 0 <= entry.id < limits.MAX_NODES:
@@ -231,8 +209,13 @@ class _Check:
             found = parse(text)
         except ValueError as error:
             self._fail(table, index, key, f"{key} = {error}")
-        if found.transport not in allowed:
+        if found.scheme not in allowed or (found.port == 0 and found.scheme in ("tcp", "udp")):
             self._fail(table, index, key, f"{key} is {text!r}: write {allowed[0]}://HOST:PORT")
+
+    def _servers(self, text: str) -> None:
+        for server in text.split(","):
+            if not re.fullmatch(r"(nats|tls)://[^\s/]+", server.strip()):
+                self._fail("cluster", None, "nats", f"nats is {text!r}: write nats://HOST:PORT, several with commas")
 
     def _unique(self, key: str) -> None:
         seen: dict[Any, int] = {}

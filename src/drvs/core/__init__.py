@@ -16,6 +16,7 @@ from drvs.core._core import (
     decode_command,
     encode_command,
     now_ns,
+    this_cpu,
     set_copy_fallback,
     set_error_factory,
     span_of,

@@ -83,6 +83,13 @@ class Log(Request, tag="log"):
     lines: int = 200
 
 
+class LinksReport(Request, tag="links_report"):
+    """Leave what `status` is to say of the links to other nodes, and lines for the log."""
+
+    links: list[dict[str, str | int]] | None = None
+    notes: list[str] = []
+
+
 class VmDump(Request, tag="vm_dump"):
     """Write the list of VMs into the log, and return the text."""
 
@@ -434,7 +441,7 @@ class Copy(Request, tag="copy"):
 
 
 REQUESTS = (
-    Hello, Status, DrvsInit, DrvsEnd, GetDrvsInfo, SetDebug, Shutdown, Log, VmDump, ProcDump, Holders,
+    Hello, Status, DrvsInit, DrvsEnd, GetDrvsInfo, SetDebug, Shutdown, Log, LinksReport, VmDump, ProcDump, Holders,
     ProxiesBind, ProxyConn, ProxyUnbind, GetProxyInfo, Proxies, ProxyAttach,
     NodeUp, NodeDown, NodeName, AddNode, DelNode, GetNodeInfo, Nodes,
     Events, Names, NamesSet, NamesDrop, NamesClear,

@@ -49,11 +49,24 @@ class NameEntry(msgspec.Struct, array_like=True, frozen=True):
     name: str
 
 
+class Gone(msgspec.Struct, array_like=True, frozen=True):
+    """An endpoint that was unbound."""
+
+    vmid: int
+    endpoint: int
+
+
 class State(msgspec.Struct, array_like=True, frozen=True):
-    """All that a fresh session has to know."""
+    """All that a fresh session has to know.
+
+    `anew`: the sender remembers no session before, or too much has happened since: all that was known of it is void.
+    Otherwise `gone` are the endpoints that were unbound since.
+    """
 
     vms: tuple[VmEntry, ...]
     names: tuple[NameEntry, ...]
+    anew: bool
+    gone: tuple[Gone, ...]
 
 
 class VmEnded(msgspec.Struct, array_like=True, frozen=True):
@@ -67,13 +80,6 @@ class VmRefused(msgspec.Struct, array_like=True, frozen=True):
 
     vmid: int
     reason: str
-
-
-class Gone(msgspec.Struct, array_like=True, frozen=True):
-    """An endpoint that was unbound."""
-
-    vmid: int
-    endpoint: int
 
 
 Message = State | VmEntry | VmEnded | VmRefused | NameEntry | Gone

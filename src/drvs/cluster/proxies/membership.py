@@ -10,6 +10,7 @@ session: a node that was restarted gets its VMs back, and one on which somebody 
 
 from typing import NamedTuple
 
+from drvs.base import limits
 from drvs.cluster.proxies import gossip
 from drvs.cluster.proxies.gossip import Gone, Kind, NameEntry, State, VmEnded, VmEntry, VmRefused
 
@@ -75,12 +76,23 @@ Action = Tell | AddNode | DropNode | CreateVm | LearnName | LearnGone | ForgetNo
 
 
 class _Peer:
-    """What one peer has told, in this session."""
+    """What one peer has told, and what it has not been told while there was no session."""
 
     def __init__(self) -> None:
+        self.up = False
         self.vms: dict[int, VmEntry] = {}
         self.names: dict[tuple[int, int], NameEntry] = {}
         self.asked: set[int] = set()
+        self.missed: list[Gone] = []
+        self.void = True  # what it knows of this node is worth nothing
+
+    def miss(self, kind: Kind, message: gossip.Message) -> None:
+        """Remember for the next session what it should have been told."""
+        self.void = self.void or kind == Kind.VM_ENDED or len(self.missed) >= limits.MISSED_ENDS
+        if self.void:
+            self.missed = []
+        elif isinstance(message, Gone):
+            self.missed.append(message)
 
     def forget_names(self, vmid: int) -> None:
         """Its VM has ended there."""
@@ -106,6 +118,8 @@ class Membership:
         self._vms[vm.vmid] = vm
         actions: list[Action] = []
         for node, peer in self._peers.items():
+            if not peer.up:
+                continue
             actions.append(Tell(node, Kind.VM, gossip.encode(vm)))
             actions += self._compare(node, peer, vm.vmid)
         return actions
@@ -138,19 +152,21 @@ class Membership:
 
     def established(self, node: int) -> list[Action]:
         """A fresh session with a peer begins."""
-        actions: list[Action] = [] if node not in self._peers else self.ended(node)
-        self._peers[node] = _Peer()
-        state = State(tuple(self._vms.values()), tuple(self._names.values()))
-        return [*actions, Tell(node, Kind.STATE, gossip.encode(state))]
+        peer = self._peers.setdefault(node, _Peer())
+        state = State(tuple(self._vms.values()), tuple(self._names.values()), peer.void, tuple(peer.missed))
+        peer.up, peer.void, peer.missed, peer.asked = True, False, [], set()
+        return [Tell(node, Kind.STATE, gossip.encode(state))]
 
     def ended(self, node: int) -> list[Action]:
-        """The session with a peer is over: it may have been restarted, or be gone."""
-        return [] if self._peers.pop(node, None) is None else [ForgetNode(node)]
+        """The session with a peer is over. What it told stays until it says in the next one what has become of it."""
+        if node in self._peers:
+            self._peers[node].up = False
+        return []
 
     def heard(self, node: int, kind: int, body: bytes) -> list[Action]:
         """A control message came."""
         peer = self._peers.get(node)
-        if peer is None:
+        if peer is None or not peer.up:
             return []
         try:
             known, message = gossip.decode(kind, body)
@@ -182,7 +198,8 @@ class Membership:
     def _learn_state(self, node: int, peer: _Peer, state: State) -> list[Action]:
         peer.vms = {vm.vmid: vm for vm in state.vms}
         peer.names = {(name.vmid, name.endpoint): name for name in state.names}
-        actions: list[Action] = [ForgetNode(node)]
+        actions: list[Action] = [ForgetNode(node)] if state.anew else []
+        actions += [LearnGone(node, gone.vmid, gone.endpoint) for gone in state.gone if (gone.vmid, node) in self._joined]
         known = [name for name in state.names if (name.vmid, node) in self._joined]
         actions += [LearnName(node, name) for name in known]
         for vmid in [*self._vms]:
@@ -240,7 +257,10 @@ class Membership:
 
     def _tell_all(self, kind: Kind, message: gossip.Message) -> list[Action]:
         body = gossip.encode(message)
-        return [Tell(node, kind, body) for node in self._peers]
+        for peer in self._peers.values():
+            if not peer.up:
+                peer.miss(kind, message)
+        return [Tell(node, kind, body) for node, peer in self._peers.items() if peer.up]
 
     def known_names(self, vmid: int) -> set[int]:
         """The endpoints of a VM here that have a name."""

@@ -6,14 +6,12 @@ watches. When noded is restarted the stream is begun anew with a look at everyth
 
 import os
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 from drvs.api.node import Node
 from drvs.base import limits, paths
 from drvs.base.codes import Code
-from drvs.base.errors import DaemonGone, DrvsError
-from drvs.base.flags import Connection
+from drvs.base.errors import DrvsError
 from drvs.cluster.proxies.gossip import NameEntry, VmEntry
 from drvs.cluster.proxies.membership import Action, Membership
 from drvs.daemon import packets
@@ -32,8 +30,8 @@ class Noded:
         self.size = self._node.info()
         self.pair = self._node.bind_proxies(PAIR_NAME, px)
         self.socket = socket.socket(socket.AF_UNIX)  # the stream of events
-        self._after: int | None = None
-        self._running: dict[int, VmEntry] = {}
+        self._after, self._epoch = 0, ""
+        self._serials: dict[int, int] = {}  # of the VMs that are known
 
     def close(self) -> None:
         """Forget the pair."""
@@ -58,22 +56,17 @@ class Noded:
         """Messages to a node may go."""
         self._client.call("node_up", node=node, name=name, px=self.pair.px)
         self.pair.connect(node=node)
-        self.forget_names(node)
 
     def disconnected(self, node: int, reason: str) -> None:
         """They may not any more; what is under way ends with NOTCONN."""
         self.pair.disconnect(node=node)
 
-    def note(self, text: str) -> None:
-        """Write a line into noded's log; without noded it is lost."""
+    def report(self, links: list[dict[str, str | int]], notes: list[str]) -> None:
+        """Leave what `drvs status` shows of the links, and lines for noded's log; without noded they are lost."""
         try:
-            self._client.call("note", text=text[: limits.NOTE_CHARACTERS])
+            self._client.call("links_report", links=links, notes=notes)
         except DrvsError:
             pass
-
-    def report(self, links: list[dict[str, Any]]) -> None:
-        """Leave what `drvs status` shows of the links."""
-        self._client.call("links_report", links=links)
 
     # ---- VMs and names -----------------------------------------------------------------------------------------------
 
@@ -91,9 +84,8 @@ class Noded:
         Raises:
             DrvsError: it cannot be.
         """
-        span = sum(1 << node for node in vm.nodes)
         code = self._client.call(
-            "vm_init", check=False, vmid=vm.vmid, name=vm.name, span=span,
+            "vm_init", check=False, vmid=vm.vmid, name=vm.name, span=vm.nodes,
             nr_procs=vm.nr_procs, nr_tasks=vm.nr_tasks, nr_sysprocs=vm.nr_sysprocs,
         ).code  # fmt: skip
         if code >= 0:
@@ -129,18 +121,16 @@ class Noded:
         """
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         self.socket.connect(os.path.join(self._node.runtime_dir, paths.SOCKET))
-        self._after = None
-        actions = list(self._compare(membership))
-        self._ask()
-        return actions
+        self._ask(0)
+        return self.hear(membership)
 
     @property
     def gone_for_good(self) -> bool:
         """Whether the node was ended, and not only its noded killed: then the socket is left."""
         return not os.path.exists(os.path.join(self._node.runtime_dir, paths.SOCKET))
 
-    def _ask(self) -> None:
-        request = {"v": VERSION, "op": "events", "after": self._after, "timeout_ms": -1}
+    def _ask(self, timeout_ms: int) -> None:
+        request = {"v": VERSION, "op": "events", "after": self._after, "epoch": self._epoch, "timeout_ms": timeout_ms}
         self.socket.send(packets.encode(request), socket.MSG_NOSIGNAL)
 
     def hear(self, membership: Membership) -> list[Action]:
@@ -150,58 +140,48 @@ class Noded:
             OSError: noded closed it.
         """
         fields, _ = packets.receive_answer(self.socket)
-        actions = self._read(membership, fields)
-        self._ask()
+        if fields["code"] < 0:
+            raise ConnectionAbortedError(fields.get("error"))
+        self._epoch, self._after = fields["epoch"], fields["last"]
+        actions = self._compare(membership, fields["events"]) if fields["anew"] else []
+        if not fields["anew"]:
+            actions = [action for event in fields["events"] for action in self._tell(membership, event)]
+        self._ask(-1)
         return actions
 
-    def _read(self, membership: Membership, fields: dict[str, Any]) -> list[Action]:
-        if fields["code"] < 0:
-            raise DaemonGone(fields["code"], "events", detail=fields.get("error"))
-        lost, self._after = fields["lost"] or self._after is None, fields["serial"]
-        if lost:
-            return list(self._compare(membership))
-        return [action for event in fields["events"] for action in self._tell(membership, event)]
-
     def _tell(self, membership: Membership, event: dict[str, Any]) -> list[Action]:
-        kind, vmid = event["event"], event["vmid"]
-        if kind == "vm_started":
-            return self._started(membership, self._describe(event["vm"]))
-        if kind == "vm_ended":
-            return self._ended(membership, vmid)
-        if kind == "bound":
-            return membership.bound(NameEntry(vmid, event["endpoint"], event["name"]))
-        return membership.unbound(vmid, event["endpoint"])
+        vmid = event["vmid"]
+        match event["kind"]:
+            case "vm_started":
+                return self._started(membership, event)
+            case "vm_ended":
+                self._serials.pop(vmid, None)
+                return membership.vm_ended(vmid)
+            case "bound":
+                return membership.bound(NameEntry(vmid, event["endpoint"], event["name"]))
+            case "unbound":
+                return membership.unbound(vmid, event["endpoint"])
+        return []
 
-    def _started(self, membership: Membership, vm: VmEntry) -> list[Action]:
-        self._running[vm.vmid] = vm
+    def _started(self, membership: Membership, event: dict[str, Any]) -> list[Action]:
+        """Tell of a VM; one that has ended by now tells so itself."""
+        vmid, serial = event["vmid"], event["serial"]
+        row = self._client.call("getvminfo", vmid=vmid)
+        if row["serial"] != serial or self._serials.get(vmid) == serial:
+            return []
+        self._serials[vmid] = serial
+        vm = VmEntry(vmid, row["name"], row["nr_procs"], row["nr_tasks"], row["nr_sysprocs"], tuple(row["span"]))
         return membership.vm_started(vm)
 
-    def _ended(self, membership: Membership, vmid: int) -> list[Action]:
-        self._running.pop(vmid, None)
-        return membership.vm_ended(vmid)
-
-    # ---- a look at everything ----------------------------------------------------------------------------------------
-
-    def _compare(self, membership: Membership) -> Iterator[Action]:
-        """What is different from what is known."""
-        now = {vm.vmid: vm for row in self._client.call("vm_list")["vms"] if (vm := self._describe(row))}
-        for vmid in [vmid for vmid, vm in self._running.items() if now.get(vmid) != vm]:
-            yield from self._ended(membership, vmid)
-        for vm in now.values():
-            if vm.vmid not in self._running:
-                yield from self._started(membership, vm)
-            if set(vm.nodes) - {self.number}:
-                yield from self._compare_names(membership, vm.vmid)
-
-    def _compare_names(self, membership: Membership, vmid: int) -> Iterator[Action]:
-        rows = [row for row in self._client.call("procs", vmid=vmid)["procs"] if row["node"] == self.number]
-        for endpoint in membership.known_names(vmid) - {row["endpoint"] for row in rows}:
-            yield from membership.unbound(vmid, endpoint)
-        for row in rows:
-            if row["name"]:
-                yield from membership.bound(NameEntry(vmid, row["endpoint"], row["name"]))
-
-    def _describe(self, row: dict[str, Any]) -> VmEntry:
-        span = int(row["span"])
-        nodes = tuple(node for node in range(span.bit_length()) if span >> node & 1)
-        return VmEntry(row["vmid"], row["name"], row["nr_procs"], row["nr_tasks"], row["nr_sysprocs"], nodes)
+    def _compare(self, membership: Membership, events: list[dict[str, Any]]) -> list[Action]:
+        """What is different from what is known: the events say all there is."""
+        serials = {event["vmid"]: event["serial"] for event in events if event["kind"] == "vm_started"}
+        actions: list[Action] = []
+        for vmid in [vmid for vmid, serial in self._serials.items() if serials.get(vmid) != serial]:
+            del self._serials[vmid]
+            actions += membership.vm_ended(vmid)
+        for vmid in self._serials:
+            there = {event["endpoint"] for event in events if event["vmid"] == vmid and event["kind"] == "bound"}
+            for endpoint in sorted(membership.known_names(vmid) - there):
+                actions += membership.unbound(vmid, endpoint)
+        return actions + [action for event in events for action in self._tell(membership, event)]

@@ -41,6 +41,7 @@ class Proxies:
 
     def __init__(self, noded: "Noded", links: "Links", epoll: select.epoll, spin_us: int = limits.LINK_SPIN_US) -> None:
         self._noded = noded
+        self._notes: list[str] = []
         self._links = links
         self._epoll = epoll
         self._sender, self._receiver = noded.pair.sender, noded.pair.receiver
@@ -69,6 +70,8 @@ class Proxies:
                 self._take(self._links.tick(now))
             if busy:
                 self._spin.traffic()
+            if self._notes:
+                self._report()
             if self._events_fd < 0 and now >= self._next_look:
                 self._begin_events()
             self._wait(busy)
@@ -95,6 +98,21 @@ class Proxies:
             for carrier in (self._sender, self._receiver):
                 if fd == carrier.fileno():
                     carrier.wait(0)
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
+
+    def _report(self) -> None:
+        """Tell noded how the links are, and what has happened to them."""
+        rows: list[dict[str, str | int]] = []
+        for peer in self._links.status():
+            last = peer.reasons[-1].text if peer.reasons else ""
+            rows.append({
+                "node": peer.node, "name": peer.name, "state": peer.state, "address": peer.address,
+                "addresses": ", ".join(peer.addresses), "dials": peer.dials, "reason": last,
+            })  # fmt: skip
+        notes, self._notes = self._notes, []
+        self._noded.report(rows, notes)
 
     # ---- what noded says ---------------------------------------------------------------------------------------------
 
@@ -139,14 +157,14 @@ class Proxies:
 
     def _links_changed(self, event: Event) -> None:
         if isinstance(event, Established):
-            self._noded.note(f"node {event.node} ({event.peer.name!r}) {'is back' if event.resumed else 'is connected'}")
+            self._note(f"node {event.node} ({event.peer.name!r}) {'is back' if event.resumed else 'is connected'}")
             if not event.resumed:
                 self._noded.connected(event.node, event.peer.name)
                 self._do(self._membership.established(event.node))
         elif isinstance(event, Broken):
-            self._noded.note(f"the connection to node {event.node} broke, and may come back: {event.reason}")
+            self._note(f"the connection to node {event.node} broke, and may come back: {event.reason}")
         elif isinstance(event, Ended):
-            self._noded.note(f"the session with node {event.node} is over: {event.reason}")
+            self._note(f"the session with node {event.node} is over: {event.reason}")
             self._noded.disconnected(event.node, event.reason)
             self._do(self._membership.ended(event.node))
 
@@ -157,7 +175,7 @@ class Proxies:
             try:
                 self._act(action)
             except DrvsError as error:
-                self._noded.note(f"{type(action).__name__}: {error}")
+                self._note(f"{type(action).__name__}: {error}")
 
     def _act(self, action: Action) -> None:
         noded = self._noded
@@ -180,10 +198,10 @@ class Proxies:
                 except DrvsError as error:
                     self._do(self._membership.refused(node, vm.vmid, error.detail or str(error)))
             case Note(_, text):
-                noded.note(text)
+                self._note(text)
 
     def _tell(self, node: int, kind: int, body: bytes) -> None:
         try:
             self._links.send_control(node, kind, body)
         except (ValueError, BufferError) as error:
-            self._noded.note(f"node {node} could not be told: {error}")
+            self._note(f"node {node} could not be told: {error}")

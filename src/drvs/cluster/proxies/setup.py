@@ -2,6 +2,7 @@
 
 import secrets
 import select
+import time
 from typing import TYPE_CHECKING
 
 from drvs.cluster.config import Cluster, ClusterFileError, NodeEntry
@@ -12,7 +13,7 @@ from drvs.cluster.wire.hello import Limits
 
 if TYPE_CHECKING:
     from drvs.cluster.proxies.noded import Noded
-    from drvs.cluster.session.handshake import Credentials
+    from drvs.cluster.ca.credentials import NodeCredentials
     from drvs.cluster.transports.carrier import Transport
 
 
@@ -33,7 +34,7 @@ def build_links(cluster: Cluster, noded: "Noded", epoll: select.epoll, *, insecu
         limits=Limits(size.nr_tasks, size.nr_procs, size.nr_nodes, size.copy_len_max),
     )  # fmt: skip
     exchange = Exchange(identity, credentials, admit=lambda peer: _admit(cluster, peer))
-    links = Links(exchange, _transports(cluster, own, credentials is not None), epoll)
+    links = Links(exchange, _transports(cluster, own, credentials), epoll)
     noded.name(own.name)
     if own.listens_at is not None:
         for address in resolve(own.listens_at):
@@ -61,30 +62,30 @@ def _addresses(cluster: Cluster, peer: NodeEntry) -> list[Address]:
         raise ClusterFileError(cluster.file, 0, f"node {peer.id} cannot be found: {error}") from None
 
 
-def _credentials(cluster: Cluster, own: NodeEntry) -> "Credentials":
-    files = cluster.credentials(own.id)
-    if files is None:
-        problem = "it names no certificates: make them with `drvs ca`, or write insecure = true in [cluster]"
+def _credentials(cluster: Cluster, own: NodeEntry) -> "NodeCredentials":
+    folder = cluster.credentials(own.id)
+    if folder is None:
+        problem = "it names no credentials: make them with `drvs ca`, or write insecure = true in [cluster]"
         raise ClusterFileError(cluster.file, 0, problem)
     from drvs.cluster.ca.credentials import NodeCredentials
 
-    return NodeCredentials(files.ca, files.certificate, files.key)
+    return NodeCredentials(folder, time.time(), own.id)
 
 
-def _transports(cluster: Cluster, own: NodeEntry, secure: bool) -> "list[Transport]":
+def _transports(cluster: Cluster, own: NodeEntry, credentials: "NodeCredentials | None") -> "list[Transport]":
     schemes = {address.scheme for entry in cluster.node if (address := entry.reached_at) is not None}
     if own.listens_at is not None:
         schemes.add(own.listens_at.scheme)
-    return [_transport(scheme, cluster, own, secure) for scheme in sorted(schemes)]
+    return [_transport(scheme, credentials) for scheme in sorted(schemes)]
 
 
-def _transport(scheme: str, cluster: Cluster, own: NodeEntry, secure: bool) -> "Transport":
+def _transport(scheme: str, credentials: "NodeCredentials | None") -> "Transport":
     if scheme == "tcp":
         from drvs.cluster.transports.tcp import Tcp
-        from drvs.cluster.transports.tls import Contexts
 
-        files = cluster.credentials(own.id) if secure else None
-        return Tcp(Contexts(files.ca, files.certificate, files.key) if files else None)
+        return Tcp(None if credentials is None else credentials.contexts)
+    if scheme == "udp":
+        from drvs.cluster.transports.udp import Udp
+
+        return Udp()
     raise OSError(f"this version has no transport {scheme}")
-
-
