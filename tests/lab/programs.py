@@ -42,7 +42,7 @@ for line in sys.stdin:
     threading.Thread(target=lambda: sock.sendall(bytes(size)), daemon=True).start()
     try:
         while size > 0:
-            data = sock.recv(65536)
+            data = sock.recv(min(size, 65536))
             size -= len(data) or sys.maxsize
         print(f"{time.monotonic() - begun:.4f}" if size == 0 else "closed", flush=True)
     except TimeoutError:

@@ -20,13 +20,17 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import pytest
+
 from qemu import initramfs
 
 QEMU = "qemu-system-x86_64"
 INSTALL = "apt-get install qemu-system-x86 linux-image-amd64 busybox-static"
 BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
 MODULES = ("tipc", "veth", "bridge", "tun", "sch_netem")
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
+PATIENT = "start_ms=300000,stop_ms=300000,lab_up_ms=600000,lab_down_ms=300000"
+"""A guest is twenty times as slow, and may have to share the host."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,12 @@ def why_not() -> str:
     if shutil.which(QEMU) is None or _busybox() is None or not kernels():
         return f"no emulator, no static busybox or no kernel image with 9p and TIPC here: {INSTALL}"
     return ""
+
+
+def marks() -> list[pytest.MarkDecorator]:
+    """Return the marks of a module whose tests start guests: slow, skipped where none can be started."""
+    reason = why_not()
+    return [pytest.mark.slow, pytest.mark.deadline(900), pytest.mark.skipif(bool(reason), reason=reason)]
 
 
 @cache
@@ -105,13 +115,15 @@ def run(
         modules = image.parent.parent / "lib/modules" / version
         Path(folder, "initrd").write_bytes(initramfs.build(busybox, modules, BOOT_MODULES + MODULES))
         (out / "command").write_text(_script(command, sysctl or {}, environment or {}, place or os.getcwd()))
+        (out / "second").write_text(initramfs.SECOND)
         _boot(_machine(image, Path(folder), memory_mb, cpus), timeout)
         status = _text(out / "status").strip()
         return Result(int(status) if status else None, _text(out / "output"), _text(Path(folder, "console")))
 
 
 def _script(command: list[str], sysctl: dict[str, object], environment: dict[str, str], place: str) -> str:
-    variables = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root", "LANG": "C.UTF-8", **environment}
+    usual = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root", "LANG": "C.UTF-8", "DRVS_LIMITS": PATIENT}
+    variables = {**usual, **environment}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     lines += [f"echo {value} > /proc/sys/{name.replace('.', '/')} || exit 125" for name, value in sysctl.items()]
     return "\n".join([*lines, f"cd {shlex.quote(place)} || exit 125", "exec " + shlex.join(command)]) + "\n"

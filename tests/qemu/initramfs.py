@@ -26,8 +26,14 @@ $b mkdir -p /root/drvs-out
 $b mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288 out /root/drvs-out
 $b ip link set lo up
 $b cp $b /root/run/busybox
-$b setsid $b chroot /root /bin/sh /drvs-out/command </dev/null >/root/drvs-out/output 2>&1
-$b echo $? >/root/drvs-out/status
+$b umount /proc
+exec $b switch_root /root /run/busybox sh /drvs-out/second
+"""
+
+SECOND = """\
+b=/run/busybox
+$b setsid /bin/sh /drvs-out/command </dev/null >/drvs-out/output 2>&1
+echo $? >/drvs-out/status
 $b sync
 $b poweroff -f
 """

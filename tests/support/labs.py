@@ -1,6 +1,7 @@
 """Labs for tests: started, ended, and checked to have left nothing behind."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,11 +24,15 @@ def lab(count: int, **options: Any) -> Iterator[Lab]:
 
 
 class Traces:
-    """What a lab could leave on its host: interfaces, mounts, and processes that know of it."""
+    """What a lab could leave on its host: interfaces, mounts, and processes that know of it.
+
+    Others use this machine at the same time: what has another shape is theirs.
+    """
 
     def __init__(self) -> None:
-        self.interfaces = set(os.listdir("/sys/class/net")) if os.path.isdir("/sys/class/net") else set()
-        self.mounts = set(procfs.text(os.getpid(), "mounts").splitlines())
+        names = os.listdir("/sys/class/net") if os.path.isdir("/sys/class/net") else []
+        self.interfaces = {name for name in names if re.fullmatch(r"n\d+|eth0|lab", name)}
+        self.mounts = {line for line in procfs.text(os.getpid(), "mounts").splitlines() if "drvs-lab" in line}
         self.processes = {pid for pid in procfs.pids() if "drvs.lab" in procfs.command(pid) and _ours(pid)}
 
     def since(self, before: "Traces") -> list[str]:

@@ -80,6 +80,10 @@ DIRECTORY = _limit("directory", 65536, "names of other nodes that noded knows")
 START_MS = _limit("start_ms", 15000, "ms that `drvs up` waits for noded to be ready")
 STOP_MS = _limit("stop_ms", 15000, "ms that `drvs down` waits for noded to end")
 
+# Labs
+LAB_UP_MS = _limit("lab_up_ms", 60000, "ms that `drvs lab up` waits for all nodes to be up")
+LAB_DOWN_MS = _limit("lab_down_ms", 30000, "ms that `drvs lab down` waits before it kills the supervisor")
+
 # Clients
 CONNECT_TRIES = _limit("connect_tries", 120, "tries to reach noded while it restarts")
 CONNECT_WAIT_MS = _limit("connect_wait_ms", 25, "ms between two of them")

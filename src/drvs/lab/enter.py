@@ -45,9 +45,12 @@ def _enter(pid: int) -> set[int]:
     """Enter the namespaces of a process; returns the cores that it may run on."""
     affinity = os.sched_getaffinity(pid)
     here = os.getcwd()
-    fd = os.pidfd_open(pid)
+    fd, root = os.pidfd_open(pid), os.open(f"/proc/{pid}/root", os.O_PATH)
     kernel.setns(fd, _ALL)
+    os.fchdir(root)
+    os.chroot(".")  # where the lab was started in a chroot, so are its nodes
     os.close(fd)
+    os.close(root)
     try:
         os.chdir(here)
     except OSError:

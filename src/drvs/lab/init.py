@@ -25,12 +25,10 @@ def main() -> int:
     """Be a node's first process until the lab ends or the node is killed."""
     spec, node = load(sys.argv[1]), int(sys.argv[2])
     channel = socket.socket(fileno=int(sys.argv[3]))
-    kernel.die_with_parent(signal.SIGKILL if spec.namespaces else signal.SIGTERM)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if spec.namespaces:
+        kernel.die_with_parent(signal.SIGKILL)
     try:
         _live(spec, node, channel)
-    except KeyboardInterrupt:
-        pass
     finally:
         if not spec.namespaces:
             sweep.kill(spec.home(node))

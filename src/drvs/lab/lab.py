@@ -12,14 +12,12 @@ import tempfile
 from collections.abc import Iterable
 from typing import Any, Self
 
+from drvs.base import limits
 from drvs.cli.exits import EXISTS
 from drvs.lab import control, kernel, place, sweep
 from drvs.lab.errors import LabError, NoSuchLab
 from drvs.lab.node import LabNode
 from drvs.lab.spec import Spec, check, load, save
-
-_UP_MS = 60_000
-_DOWN_MS = 30_000
 
 
 class Lab:
@@ -204,14 +202,18 @@ def _launch(spec: Spec) -> subprocess.Popen[bytes]:
 def _read_word(fd: int) -> str:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    return os.read(fd, 8192).decode(errors="replace") if poll.poll(_UP_MS) else f"no answer for {_UP_MS // 1000} s"
+    return (
+        os.read(fd, 8192).decode(errors="replace")
+        if poll.poll(limits.LAB_UP_MS)
+        else f"no answer for {limits.LAB_UP_MS} ms"
+    )
 
 
 def _end(process: subprocess.Popen[bytes], folder: str) -> None:
     """End a supervisor whose lab is not wanted any more, and what it may have left."""
     process.terminate()
     try:
-        process.wait(_DOWN_MS / 1000)
+        process.wait(limits.LAB_DOWN_MS / 1000)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -240,14 +242,14 @@ def _down_in_order(folder: str, supervisor: int) -> None:
     except ProcessLookupError:
         return
     try:
-        control.ask(folder, "down", timeout=_DOWN_MS / 1000)
+        control.ask(folder, "down", timeout=limits.LAB_DOWN_MS / 1000)
     except NoSuchLab:
         pass  # it is ending
     except LabError:
         signal.pidfd_send_signal(watch, signal.SIGKILL)
     poll = select.poll()
     poll.register(watch, select.POLLIN)
-    if not poll.poll(_DOWN_MS):
+    if not poll.poll(limits.LAB_DOWN_MS):
         signal.pidfd_send_signal(watch, signal.SIGKILL)
-        poll.poll(_DOWN_MS)
+        poll.poll(limits.LAB_DOWN_MS)
     os.close(watch)

@@ -24,7 +24,10 @@ _IFF_UP = 1
 _SIOCETHTOOL, _ETHTOOL_STXCSUM = 0x8946, 0x17
 
 
-def _attribute(kind: int, data: bytes) -> bytes:
+_numbers = itertools.count(1)
+
+
+def attribute(kind: int, data: bytes) -> bytes:
     length = 4 + len(data)
     return struct.pack("=HH", length, kind) + data + b"\0" * (-length % 4)
 
@@ -34,7 +37,7 @@ def _link(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
 
 
 def _name(text: str) -> bytes:
-    return _attribute(_IFLA_IFNAME, text.encode() + b"\0")
+    return attribute(_IFLA_IFNAME, text.encode() + b"\0")
 
 
 class Network:
@@ -45,8 +48,7 @@ class Network:
     """
 
     def __init__(self, namespace: int | None = None) -> None:
-        self._numbers = itertools.count(1)
-        with _within(namespace):
+        with within(namespace):
             self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
             self._inet = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._netlink.settimeout(10)
@@ -61,17 +63,17 @@ class Network:
 
     def add_bridge(self, name: str) -> None:
         """Make a bridge."""
-        info = _attribute(_INFO_KIND, b"bridge\0")
-        self._ask(_NEWLINK, _link() + _name(name) + _attribute(_IFLA_LINKINFO, info), _CREATE_EXCL)
+        info = attribute(_INFO_KIND, b"bridge\0")
+        self._ask(_NEWLINK, _link() + _name(name) + attribute(_IFLA_LINKINFO, info), _CREATE_EXCL)
 
     def add_veth(self, name: str, mac: str, other: Network, other_name: str, other_mac: str) -> None:
         """Make a pair of interfaces: `name` here, `other_name` in the namespace of `other`."""
-        peer = _link() + _name(other_name) + _attribute(_IFLA_ADDRESS, _mac(other_mac))
+        peer = _link() + _name(other_name) + attribute(_IFLA_ADDRESS, _mac(other_mac))
         if other.namespace is not None:
-            peer += _attribute(_IFLA_NET_NS_FD, struct.pack("=I", other.namespace))
-        data = _attribute(_INFO_DATA, _attribute(_VETH_PEER, peer))
-        info = _attribute(_IFLA_LINKINFO, _attribute(_INFO_KIND, b"veth\0") + data)
-        self._ask(_NEWLINK, _link() + _name(name) + _attribute(_IFLA_ADDRESS, _mac(mac)) + info, _CREATE_EXCL)
+            peer += attribute(_IFLA_NET_NS_FD, struct.pack("=I", other.namespace))
+        data = attribute(_INFO_DATA, attribute(_VETH_PEER, peer))
+        info = attribute(_IFLA_LINKINFO, attribute(_INFO_KIND, b"veth\0") + data)
+        self._ask(_NEWLINK, _link() + _name(name) + attribute(_IFLA_ADDRESS, _mac(mac)) + info, _CREATE_EXCL)
 
     def remove(self, name: str) -> None:
         """Remove an interface, and with it the other half of a pair."""
@@ -81,16 +83,16 @@ class Network:
         """Bring an interface up, as a port of the bridge `master` if there is one."""
         attributes = b""
         if master is not None:
-            attributes += _attribute(_IFLA_MASTER, struct.pack("=I", self._index(master)))
+            attributes += attribute(_IFLA_MASTER, struct.pack("=I", self._index(master)))
         if mtu is not None:
-            attributes += _attribute(_IFLA_MTU, struct.pack("=I", mtu))
+            attributes += attribute(_IFLA_MTU, struct.pack("=I", mtu))
         self._ask(_NEWLINK, _link(self._index(name), _IFF_UP, _IFF_UP) + attributes)
 
     def add_address(self, name: str, address: str, prefix: int) -> None:
         """Give an interface an IPv4 address."""
         packed = socket.inet_aton(address)
         head = struct.pack("=BBBBI", socket.AF_INET, prefix, 0, 0, self._index(name))
-        self._ask(_NEWADDR, head + _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed), _CREATE_EXCL)
+        self._ask(_NEWADDR, head + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed), _CREATE_EXCL)
 
     def checksum_in_software(self, name: str) -> None:
         """Let what leaves an interface be complete frames: no checksum and no segmentation left to a device."""
@@ -98,22 +100,35 @@ class Network:
         where = _address_of(value)
         fcntl.ioctl(self._inet, _SIOCETHTOOL, struct.pack("16sP16x", name.encode(), where))
 
+    # ---- asking the kernel ----
+
     def _index(self, name: str) -> int:
         request = struct.pack("16s16x", name.encode())
         siocgifindex = 0x8933
         return int(struct.unpack_from("=i", fcntl.ioctl(self._inet, siocgifindex, request), 16)[0])
 
-    # ---- asking the kernel ----
-
     def _ask(self, kind: int, body: bytes, flags: int = 0) -> None:
-        number = next(self._numbers)
-        head = struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _ACK | flags, number, 0)
-        self._netlink.send(head + body)
-        answer = self._netlink.recv(65536)
-        _, kind, _, answered, _ = struct.unpack_from("=IHHII", answer)
-        code = struct.unpack_from("=i", answer, 16)[0] if kind == _ERROR and answered == number else -71
-        if code:
-            raise OSError(-code, f"rtnetlink: {os.strerror(-code)}")
+        ask(self._netlink, kind, body, flags)
+
+
+def ask(sock: socket.socket, kind: int, body: bytes, flags: int = 0) -> bytes:
+    """Send a request over a netlink socket; returns the body of an answer other than "done".
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    number = next(_numbers)
+    head = struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _ACK | flags, number, 0)
+    sock.send(head + body)
+    answer = sock.recv(65536)
+    length, kind, _, _, _ = struct.unpack_from("=IHHII", answer)
+    if kind != _ERROR:
+        sock.recv(65536)  # the word that this was all
+        return answer[16:length]
+    code = struct.unpack_from("=i", answer, 16)[0]
+    if code:
+        raise OSError(-code, f"netlink: {os.strerror(-code)}")
+    return b""
 
 
 def _mac(text: str) -> bytes:
@@ -126,7 +141,7 @@ def _address_of(buffer: bytearray) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
 
 
-class _within:  # noqa: N801 - reads as a verb
+class within:  # noqa: N801 - reads as a verb
     """Be in another network namespace for a moment. The process must have one thread, or only this one may care."""
 
     def __init__(self, namespace: int | None) -> None:

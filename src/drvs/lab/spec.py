@@ -8,6 +8,7 @@ import sys
 import msgspec
 
 from drvs.cluster import config
+from drvs.lab import tipc
 from drvs.lab.errors import LabError
 
 NODES_MAX, LOOPBACK_NODES_MAX = 100, 24
@@ -142,6 +143,8 @@ def check(spec: Spec) -> None:
         raise LabError("the transport nats needs a server", "Name it: --nats nats://HOST:4222")
     if spec.transport == "tipc" and not spec.namespaces:
         raise LabError("TIPC between nodes on one loopback would tell nothing", "Run the lab as root.")
+    if spec.transport == "tipc" and not tipc.present():
+        raise LabError("this kernel has no TIPC", "Load it (modprobe tipc), or choose another transport.")
     cores = len(os.sched_getaffinity(0))
     if spec.pin and spec.count > cores:
         raise LabError(f"{spec.count} nodes cannot each have one of {cores} cores", "Ask for fewer nodes, or no --pin.")

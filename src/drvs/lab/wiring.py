@@ -11,6 +11,7 @@ import os
 from typing import Protocol
 
 from drvs.daemon.loop import Loop
+from drvs.lab import tipc
 from drvs.lab.frames import FrameRelay, mac_of
 from drvs.lab.links import Link, Links
 from drvs.lab.netlink import Network
@@ -75,6 +76,8 @@ class _Hub:
         network = self.networks[node]
         network.add_address("eth0", self.spec.host(node), _PREFIX)
         network.up("eth0")
+        if self.spec.transport == "tipc":
+            tipc.enable(network.namespace, "eth0")
 
     def close(self, node: int) -> None:
         """Forget the network of a node."""
