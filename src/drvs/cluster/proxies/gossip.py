@@ -7,6 +7,7 @@
     VM_REFUSED   it cannot be done, and why
     NAME         an endpoint with a name was bound there
     GONE         an endpoint was unbound there
+    SEEN         the STATE that ended with that event has arrived
 
 Bodies are MessagePack arrays of the fields below. A message that cannot be decoded, or that breaks a bound, is
 skipped and noted: the session has proved who sent it, so this is a matter of versions.
@@ -28,6 +29,7 @@ class Kind(IntEnum):
     VM_REFUSED = 5
     NAME = 6
     GONE = 7
+    SEEN = 8
 
 
 class VmEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -59,14 +61,21 @@ class Gone(msgspec.Struct, array_like=True, frozen=True):
 class State(msgspec.Struct, array_like=True, frozen=True):
     """All that a fresh session has to know.
 
-    `anew`: the sender remembers no session before, or too much has happened since: all that was known of it is void.
-    Otherwise `gone` are the endpoints that were unbound since.
+    `anew`: the sender does not know what the receiver has been told before: all that was known of it is void.
+    Otherwise `gone` are the endpoints that were unbound since what it is known to have seen. `event` is the last one.
     """
 
     vms: tuple[VmEntry, ...]
     names: tuple[NameEntry, ...]
     anew: bool
     gone: tuple[Gone, ...]
+    event: int
+
+
+class Seen(msgspec.Struct, array_like=True, frozen=True):
+    """A State that has arrived."""
+
+    event: int
 
 
 class VmEnded(msgspec.Struct, array_like=True, frozen=True):
@@ -82,7 +91,7 @@ class VmRefused(msgspec.Struct, array_like=True, frozen=True):
     reason: str
 
 
-Message = State | VmEntry | VmEnded | VmRefused | NameEntry | Gone
+Message = State | Seen | VmEntry | VmEnded | VmRefused | NameEntry | Gone
 
 _BODIES: dict[Kind, type[Any]] = {
     Kind.STATE: State,
@@ -92,6 +101,7 @@ _BODIES: dict[Kind, type[Any]] = {
     Kind.VM_REFUSED: VmRefused,
     Kind.NAME: NameEntry,
     Kind.GONE: Gone,
+    Kind.SEEN: Seen,
 }
 _decoders = {kind: msgspec.msgpack.Decoder(body) for kind, body in _BODIES.items()}
 encode = msgspec.msgpack.Encoder().encode

@@ -4,15 +4,17 @@ No I/O: what the node's own noded and its peers tell goes in, and actions come o
 VM *spans* two nodes when it runs on both under one number and name, and each means it to span the other.
 
 What a peer says holds until its session ends for good; a fresh session begins with its whole state, so nothing has to
-be undone message by message. A VM that is meant to span a node which does not run it is asked for there once in each
+be undone message by message. What was said in a session that ended may not have been heard: the ends of endpoints,
+which no state shows, are kept and said again from where the peer is known to have seen them. A VM that is meant to span a node which does not run it is asked for there once in each
 session: a node that was restarted gets its VMs back, and one on which somebody ended a VM is left in peace.
 """
 
+from collections import deque
 from typing import NamedTuple
 
 from drvs.base import limits
 from drvs.cluster.proxies import gossip
-from drvs.cluster.proxies.gossip import Gone, Kind, NameEntry, State, VmEnded, VmEntry, VmRefused
+from drvs.cluster.proxies.gossip import Gone, Kind, NameEntry, Seen, State, VmEnded, VmEntry, VmRefused
 
 
 class Tell(NamedTuple):
@@ -76,23 +78,14 @@ Action = Tell | AddNode | DropNode | CreateVm | LearnName | LearnGone | ForgetNo
 
 
 class _Peer:
-    """What one peer has told, and what it has not been told while there was no session."""
+    """What one peer has told, and how much of what happens here it has seen."""
 
     def __init__(self) -> None:
         self.up = False
         self.vms: dict[int, VmEntry] = {}
         self.names: dict[tuple[int, int], NameEntry] = {}
         self.asked: set[int] = set()
-        self.missed: list[Gone] = []
-        self.void = True  # what it knows of this node is worth nothing
-
-    def miss(self, kind: Kind, message: gossip.Message) -> None:
-        """Remember for the next session what it should have been told."""
-        self.void = self.void or kind == Kind.VM_ENDED or len(self.missed) >= limits.MISSED_ENDS
-        if self.void:
-            self.missed = []
-        elif isinstance(message, Gone):
-            self.missed.append(message)
+        self.seen = -1  # the event here up to which it knows; -1: it knows nothing
 
     def forget_names(self, vmid: int) -> None:
         """Its VM has ended there."""
@@ -108,6 +101,8 @@ class Membership:
         self._names: dict[tuple[int, int], NameEntry] = {}
         self._peers: dict[int, _Peer] = {}
         self._joined: set[tuple[int, int]] = set()  # (vmid, node) that noded knows of
+        self._ends: deque[tuple[int, Gone]] = deque(maxlen=limits.ENDS_KEPT)  # by number of the event
+        self._event = 0
 
     # ---- what the node's own noded tells ---------------------------------------------------------------------------
 
@@ -132,6 +127,8 @@ class Membership:
         self._names = {key: name for key, name in self._names.items() if key[0] != vmid}
         for peer in self._peers.values():
             peer.asked.add(vmid)  # ended on purpose: not to be asked for again
+            if not peer.up:
+                peer.seen = -1
         return self._tell_all(Kind.VM_ENDED, VmEnded(vmid))
 
     def bound(self, name: NameEntry) -> list[Action]:
@@ -146,15 +143,20 @@ class Membership:
         if vmid not in self._vms:
             return []
         self._names.pop((vmid, endpoint), None)
-        return self._tell_all(Kind.GONE, Gone(vmid, endpoint))
+        gone = Gone(vmid, endpoint)
+        self._event += 1
+        self._ends.append((self._event, gone))
+        return self._tell_all(Kind.GONE, gone)
 
     # ---- what the links tell ---------------------------------------------------------------------------------------
 
     def established(self, node: int) -> list[Action]:
         """A fresh session with a peer begins."""
         peer = self._peers.setdefault(node, _Peer())
-        state = State(tuple(self._vms.values()), tuple(self._names.values()), peer.void, tuple(peer.missed))
-        peer.up, peer.void, peer.missed, peer.asked = True, False, [], set()
+        anew = peer.seen < 0 or peer.seen < self._event - len(self._ends)
+        gone = () if anew else tuple(gone for event, gone in self._ends if event > peer.seen)
+        state = State(tuple(self._vms.values()), tuple(self._names.values()), anew, gone, self._event)
+        peer.up, peer.asked = True, set()
         return [Tell(node, Kind.STATE, gossip.encode(state))]
 
     def ended(self, node: int) -> list[Action]:
@@ -175,6 +177,9 @@ class Membership:
         match message:
             case State():
                 return self._learn_state(node, peer, message)
+            case Seen(event):
+                peer.seen = max(peer.seen, min(event, self._event))
+                return []
             case VmEntry():
                 return self._learn_vm(node, peer, message, wanted=known == Kind.VM_WANTED)
             case VmEnded(vmid):
@@ -199,12 +204,12 @@ class Membership:
         peer.vms = {vm.vmid: vm for vm in state.vms}
         peer.names = {(name.vmid, name.endpoint): name for name in state.names}
         actions: list[Action] = [ForgetNode(node)] if state.anew else []
-        actions += [LearnGone(node, gone.vmid, gone.endpoint) for gone in state.gone if (gone.vmid, node) in self._joined]
+        actions += [LearnGone(node, gone.vmid, gone.endpoint) for gone in state.gone if gone.vmid in self._vms]
         known = [name for name in state.names if (name.vmid, node) in self._joined]
         actions += [LearnName(node, name) for name in known]
         for vmid in [*self._vms]:
             actions += self._compare(node, peer, vmid)
-        return actions
+        return [*actions, Tell(node, Kind.SEEN, gossip.encode(Seen(state.event)))]
 
     def _learn_name(self, node: int, peer: _Peer, name: NameEntry) -> list[Action]:
         if name.vmid not in peer.vms:
@@ -257,9 +262,6 @@ class Membership:
 
     def _tell_all(self, kind: Kind, message: gossip.Message) -> list[Action]:
         body = gossip.encode(message)
-        for peer in self._peers.values():
-            if not peer.up:
-                peer.miss(kind, message)
         return [Tell(node, kind, body) for node, peer in self._peers.items() if peer.up]
 
     def known_names(self, vmid: int) -> set[int]:
