@@ -73,7 +73,7 @@ class HandProxies:
         back.c_snode, back.c_dnode = header.c_dnode, header.c_snode
         back.c_rcode, back.c_len, back.c_incarnation = rcode, 0, 0
         if cmd == mnx.CMD_REPLY_MSG:
-            back.c_answers, back.c_call = header.c_call, 0
+            back.c_answers, back.c_call, back.c_rnode = header.c_call, 0, 0
         for name, value in fields.items():
             setattr(back, name, value)
         assert mnx.mnx_put2lcl(back, payload) == mnx.OK
