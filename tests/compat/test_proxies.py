@@ -313,26 +313,26 @@ def test_a_sender_that_waits_is_told_when_its_pair_is_unbound(lab, call):
     child = spawn(sender)
     child.wait_line("here")
     assert mnx_proxies_bind("waiting", 2, child.pid, child.pid) == OK
-    before = epolls(child.pid)
+    before = eventfds(child.pid)
     child.tell("go")
-    wait_in_epoll(child.pid, before)
+    wait_attached(child.pid, before + 1)
     assert mnx_proxy_unbind(2) == OK
     assert child.result() == EMOLNOPROXY
 
 
-def wait_in_epoll(pid, before):
-    """Until a process has one epoll more than `before`, and sleeps in that."""
+def wait_attached(pid, before):
+    """Until a process has more doorbells than `before`, and sleeps."""
     deadline = time.monotonic() + 20
-    while epolls(pid) <= before or "poll" not in Path(f"/proc/{pid}/wchan").read_text():
+    while eventfds(pid) <= before or "poll" not in Path(f"/proc/{pid}/wchan").read_text():
         assert time.monotonic() < deadline
 
 
-def epolls(pid):
+def eventfds(pid):
     """How many descriptors of that kind a process has."""
     found = 0
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            found += "eventpoll" in os.readlink(link)
+            found += "eventfd" in os.readlink(link)
     return found
 
 
@@ -348,9 +348,9 @@ def test_a_signal_ends_the_wait_of_a_sender(lab, call):
     child = spawn(sender)
     child.wait_line("here")
     assert mnx_proxies_bind("waiting", 2, child.pid, child.pid) == OK
-    before = epolls(child.pid)
+    before = eventfds(child.pid)
     child.tell("go")
-    wait_in_epoll(child.pid, before)
+    wait_attached(child.pid, before + 1)
     child.send_signal(signal.SIGUSR1)
     assert child.result() == -ERESTARTSYS
 
