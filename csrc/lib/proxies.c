@@ -302,19 +302,16 @@ static int payload_bytes(const cmd_t *header) {
     return header->c_len >= 0 && header->c_len <= MAXCOPYBUF ? header->c_len : -1;
 }
 
-static bool is_command(int cmd) {
-    int asked = cmd & ~K_CMD_ACK;
-    return (asked > K_CMD_NONE && asked <= K_CMD_SHUTDOWN) || cmd == K_CMD_CANCEL;
-}
-
 int mnx_put2lcl(cmd_t *header, proxy_payload_t *payload) {
     struct hands *h;
     struct k_command c;
     if (!memory_readable(header, sizeof *header)) return (int)ended(EMOLINVAL);
     int bytes = payload_bytes(header);
-    if (bytes < 0 || !is_command(header->c_cmd) || (bytes && !memory_readable(payload, (size_t)bytes))) return (int)ended(EMOLINVAL);
+    if (bytes < 0 || (bytes && !memory_readable(payload, (size_t)bytes))) return (int)ended(EMOLINVAL);
     memcpy(&c, header, sizeof c);
     c.len = bytes;
+    if (k_cmd_has_data(c.cmd)) c.v.bytes = bytes;
+    if (k_command_fault(&c)) return (int)ended(EMOLINVAL);
     c.rnode = c.rnode ? c.rnode - 1 : (uint32_t)c.snode;
     int code = my_hands(RECEIVER, &h);
     if (code == OK) code = put(h, &c, payload);

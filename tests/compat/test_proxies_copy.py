@@ -178,7 +178,6 @@ def test_a_third_process_of_this_node_may_be_the_destination(lab, hands):
     child.wait_line()
     header, _ = hands.take()
     assert (header.c_cmd, header.c_vcopy.v_dst) == (CMD_COPYOUT_RQST, other)
-    lab.wait_rts(OTHER, 0x400)  # ONCOPY
     send_in_pieces(hands, header, CMD_COPYOUT_DATA, content)
     assert child.result()[0] == OK
     hands.put(CMD_SEND_MSG, SERVER, other, with_data(bytes(64)))

@@ -16,7 +16,15 @@ from drvs.core import CODES, Message, _core
 from support.nodes_in_one import BLOCKED, OK, USER, Node, Nodes, route
 
 NODES, EACH = 3, 3
-LIMITS = {"nr_procs": 48, "nr_tasks": 67, "nr_sysprocs": 96, "notes": 16, "nr_nodes": 4, "nr_proxies": 2, "copy_buf": 64}
+LIMITS = {
+    "nr_procs": 48,
+    "nr_tasks": 67,
+    "nr_sysprocs": 96,
+    "notes": 16,
+    "nr_nodes": 4,
+    "nr_proxies": 2,
+    "copy_buf": 64,
+}
 SENDING, RECEIVING, RMTOPER = _core.RTS_SENDING, _core.RTS_RECEIVING, _core.RTS_RMTOPER
 BYTES = 400  # of each process's memory
 
@@ -35,7 +43,9 @@ class Process:
         self.op: int | None = None  # of the call that blocks it
         self.sent: int | None = None  # number of the message in that call
         self.peer: int | None = None
-        self.clients: dict[int, tuple[int, int]] = {}  # endpoint -> (call, number of its message), of requests not answered
+        self.clients: dict[
+            int, tuple[int, int]
+        ] = {}  # endpoint -> (call, number of its message), of requests not answered
         self.hurries = False  # its call is not to wait
 
     @property
@@ -120,7 +130,9 @@ class World:
             self.received(me, message, sent or 0)
         if op in (_core.SEND, _core.REPLY) and code == OK and sent:
             me.clients.pop(peer, None)  # type: ignore[arg-type]
-            self.messages[sent - 1].must_arrive = not me.hurries  # an answer that waits for no acknowledgement may come too late
+            self.messages[
+                sent - 1
+            ].must_arrive = not me.hurries  # an answer that waits for no acknowledgement may come too late
 
     def received(self, me: Process, message: Message, request: int) -> None:
         """A message was received: for the first time, in its order, by whom it was for, and it is the right answer."""
@@ -129,9 +141,13 @@ class World:
         number = int.from_bytes(message.payload[:4], "little")
         sent = self.messages[number - 1]
         assert not sent.received, f"message {number} was received twice"
-        assert (sent.source, sent.destination) == (message.source, me.endpoint), f"message {number} of {sent} came from {message.source}"
+        assert (sent.source, sent.destination) == (message.source, me.endpoint), (
+            f"message {number} of {sent} came from {message.source}"
+        )
         assert number > self.newest.get((sent.source, me.endpoint), 0), f"message {number} came after a later one"
-        assert not request or not sent.answers or sent.answers == request, f"message {number} answers {sent.answers}, not {request}"
+        assert not request or not sent.answers or sent.answers == request, (
+            f"message {number} answers {sent.answers}, not {request}"
+        )
         sent.received = True
         self.newest[sent.source, me.endpoint] = number
         if message.is_request:
@@ -150,7 +166,9 @@ class World:
         if not involved:
             source.memory.raw = self.dice.randbytes(BYTES)
         content = source.memory.raw
-        code, _ = me.node.region.copy_far(me.slot, source.endpoint, source.address, destination.endpoint, destination.address, nbytes)
+        code, _ = me.node.region.copy_far(
+            me.slot, source.endpoint, source.address, destination.endpoint, destination.address, nbytes
+        )
         if code == BLOCKED:
             me.op, me.sent, me.peer = _core.VCOPY, None, source.endpoint
             self.copies[me.endpoint] = (source, destination, 0 if involved else nbytes, content)
@@ -201,7 +219,9 @@ class World:
         if slot is not None:
             other = me.node.region.snapshot(slot)
             assert isinstance(other, dict)
-            assert not (other["rts_all"] & _core.RTS_REMOTE and other["node"] == lost), f"{me.endpoint} waits for a lost node"
+            assert not (other["rts_all"] & _core.RTS_REMOTE and other["node"] == lost), (
+                f"{me.endpoint} waits for a lost node"
+            )
 
     # ---- at rest --------------------------------------------------------------------------------------------------
 
@@ -215,7 +235,9 @@ class World:
         for process in self.processes:
             self.explain(process)
         for number, sent in enumerate(self.messages, 1):
-            assert sent.received or not sent.must_arrive or self.trouble, f"message {number} was sent well, and not received"
+            assert sent.received or not sent.must_arrive or self.trouble, (
+                f"message {number} was sent well, and not received"
+            )
 
     def explain(self, me: Process) -> None:
         """Why a process waits: for a copy, never; for a remote process, because that has not done its part."""
@@ -231,7 +253,9 @@ class World:
             return
         there = other.node.state(me.endpoint)
         assert there["endpoint"] == me.endpoint, f"{me.endpoint} waits for {peer}, which does not know it"
-        assert there["rts_all"] & (SENDING | RECEIVING), f"{me.endpoint} waits for {peer}, where nothing of it waits ({rts:#x})"
+        assert there["rts_all"] & (SENDING | RECEIVING), (
+            f"{me.endpoint} waits for {peer}, where nothing of it waits ({rts:#x})"
+        )
         waits_for = there["sendto"] if there["rts_all"] & SENDING else there["getfrom"]
         assert waits_for == peer, f"{me.endpoint} waits for {peer}, but there for {waits_for}"
 
@@ -265,7 +289,13 @@ def play(world: World, steps: int) -> None:
             world.read_end(me)
             if me.op is None and me.clients:
                 client = dice.choice(list(me.clients))
-                world.call(me, dice.choice([_core.REPLY, _core.REPLY, _core.SEND]), client, nowait, answers=me.clients[client][0])
+                world.call(
+                    me,
+                    dice.choice([_core.REPLY, _core.REPLY, _core.SEND]),
+                    client,
+                    nowait,
+                    answers=me.clients[client][0],
+                )
         elif act < 66:
             world.know(me.node, other)
             world.call(me, _core.NOTIFY, other.endpoint, value=dice.randrange(3))
@@ -285,7 +315,12 @@ def play(world: World, steps: int) -> None:
         elif act < 98:
             world.die(me)
         elif act < 99 and me.node is not other.node:
-            world.lose(me.node.number, other.node.number, CODES[dice.choice(["NOTCONN", "NOPROXY", "NOVMNODE"])], dice.random() < 0.5)
+            world.lose(
+                me.node.number,
+                other.node.number,
+                CODES[dice.choice(["NOTCONN", "NOPROXY", "NOVMNODE"])],
+                dice.random() < 0.5,
+            )
 
     for _ in range(steps):
         a_step()

@@ -185,12 +185,12 @@ def to_command(header: cmd_t, payload: proxy_payload_t | None) -> Command:
     if length < 0 or length > (0 if payload is None else ctypes.sizeof(payload)):
         raise ValueError("the payload is shorter than the header says")
     copy = header.c_vcopy
+    nbytes = length if header.c_cmd in _DATA else copy.v_bytes
     return Command(
         cmd=header.c_cmd, vmid=header.c_vmid, src=header.c_src, dst=header.c_dst, snode=header.c_snode,
         dnode=header.c_dnode, rcode=header.c_rcode, v_src=copy.v_src, v_dst=copy.v_dst, v_rqtr=copy.v_rqtr,
-        v_saddr=copy.v_saddr or 0, v_daddr=copy.v_daddr or 0, v_bytes=copy.v_bytes, rnode=header.c_rnode - 1,
+        v_saddr=copy.v_saddr or 0, v_daddr=copy.v_daddr or 0, v_bytes=nbytes, rnode=header.c_rnode - 1,
         flags=header.c_flags, call=header.c_call, answers=header.c_answers, incarnation=header.c_incarnation,
-        time_ns=header.c_timestamp.tv_sec * NS_PER_S + header.c_timestamp.tv_nsec,
+        time_ns=header.c_timestamp.tv_sec * NS_PER_S + header.c_timestamp.tv_nsec, trace=bytes(header.c_trace),
         payload=bytes(payload)[:length] if payload is not None else b"",
-        trace=bytes(header.c_trace),
     )  # fmt: skip
