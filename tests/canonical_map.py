@@ -37,13 +37,23 @@ CALL_CODES_TO_COME: dict[tuple[str, str], str] = {
 
 
 NO_SOURCE = "it takes no source: requests of anyone"
+BINDS_HERE = "it binds on this node"
 
 CANNOT_ARISE: dict[tuple[str, str], str] = {
     **{
         (call, code): NO_SOURCE
         for call in ("mnx_rcvrqst", "mnx_rcvrqst_T")
-        for code in ("EMOLRANGE", "EMOLENDPOINT", "EMOLSRCDIED")
+        for code in (
+            "EMOLRANGE",
+            "EMOLENDPOINT",
+            "EMOLSRCDIED",
+            "EMOLBADNODEID",
+            "EMOLNOVMNODE",
+            "EMOLNOPROXY",
+            "EMOLNOTCONN",
+        )
     },
+    **{(call, code): BINDS_HERE for call in ("mnx_bind", "mnx_lclbind") for code in ("EMOLNOVMNODE", "EMOLNOPROXY")},
 }
 """A code that the guide lists for a family of calls, but that this one cannot give -> why."""
 
