@@ -16,10 +16,11 @@ from drvs.core._core import (
     decode_command,
     encode_command,
     now_ns,
-    this_cpu,
+    refuse_command,
     set_copy_fallback,
     set_error_factory,
     span_of,
+    this_cpu,
 )
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "decode_command",
     "encode_command",
     "now_ns",
+    "refuse_command",
     "set_copy_fallback",
     "set_error_factory",
     "span_of",
