@@ -14,7 +14,7 @@ from support.nodes import drvs
 NOWHERE = "/nonexistent/drvs-without-a-node"
 GROUPS = [
     "up", "down", "status", "vm", "run", "ps", "dump", "gc", "doctor", "demo",
-    "bench", "config", "completion", "version",
+    "lab", "bench", "config", "completion", "version",
 ]  # fmt: skip
 
 
@@ -42,6 +42,10 @@ MORE = [
     "vm show",
     "dump vm",
     "dump proc",
+    *(
+        f"lab {name}"
+        for name in ("up", "down", "status", "ps", "sh", "run", "cut", "heal", "slow", "kill", "restart", "log")
+    ),
     "bench local",
     "bench images",
     "bench executor",
