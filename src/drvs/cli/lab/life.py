@@ -80,7 +80,7 @@ def down(
     """
     from drvs.lab import place
     from drvs.lab.errors import NoSuchLab
-    from drvs.lab.lab import down as end
+    from drvs.lab.launch import down as end
 
     names = place.names() if everything else [name]
     for one in names:
