@@ -9,7 +9,7 @@ pytestmark = guest.marks()
 SERVE = """
 import socket
 sock = socket.socket(socket.AF_TIPC, socket.SOCK_SEQPACKET)
-sock.bind((socket.TIPC_ADDR_NAMESEQ, 17400, 1, 1, socket.TIPC_CLUSTER_SCOPE))
+sock.bind((socket.TIPC_ADDR_NAMESEQ, 7411, 1, 1, socket.TIPC_CLUSTER_SCOPE))
 sock.listen(1)
 print("ready", flush=True)
 conn, _ = sock.accept()
@@ -23,9 +23,9 @@ sock.settimeout(120)
 topology = socket.socket(socket.AF_TIPC, socket.SOCK_SEQPACKET)
 topology.settimeout(120)
 topology.connect((socket.TIPC_ADDR_NAME, socket.TIPC_TOP_SRV, socket.TIPC_TOP_SRV, 0))
-topology.send(struct.pack("5I8s", 17400, 1, 1, socket.TIPC_WAIT_FOREVER & 0xFFFFFFFF, socket.TIPC_SUB_SERVICE, b""))
+topology.send(struct.pack("5I8s", 7411, 1, 1, socket.TIPC_WAIT_FOREVER & 0xFFFFFFFF, socket.TIPC_SUB_SERVICE, b""))
 topology.recv(100)  # the service is there
-sock.connect((socket.TIPC_ADDR_NAME, 17400, 1, 0))
+sock.connect((socket.TIPC_ADDR_NAME, 7411, 1, 0))
 sock.sendall(b"over TIPC")
 print(sock.recv(1000).decode())
 """
