@@ -1,8 +1,9 @@
 """Several nodes, random calls between their processes, links that are moved a bit at a time, and what must hold then.
 
-There is no second implementation here to compare with: what is checked is what a user relies on. Every VM passes its audit after
-every step; a message is received once at most, and in the order of its source; a send that ended well was received, and an
-answer belongs to the request. Once everything has arrived nobody waits without a reason that shows at the other node.
+There is no second implementation here to compare with: what is checked is what a user relies on. Every VM passes its
+audit after every step; a message is received once at most, and in the order of its source; a send that ended well was
+received, and an answer belongs to the request. Once everything has arrived nobody waits without a reason that shows at
+the other node.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from drvs.core import CODES, Message, _core
 from support.nodes_in_one import BLOCKED, OK, USER, Node, Nodes, route
 
 NODES, EACH = 3, 3
-LIMITS = {"nr_procs": 48, "nr_tasks": 67, "nr_sysprocs": 96, "notes": 16, "nr_nodes": 4, "nr_proxies": 2, "copy_buf": 64}
+LIMITS = {
+    "nr_procs": 48,
+    "nr_tasks": 67,
+    "nr_sysprocs": 96,
+    "notes": 16,
+    "nr_nodes": 4,
+    "nr_proxies": 2,
+    "copy_buf": 64,
+}
 SENDING, RECEIVING, RMTOPER = _core.RTS_SENDING, _core.RTS_RECEIVING, _core.RTS_RMTOPER
 BYTES = 400  # of each process's memory
 
@@ -35,7 +44,9 @@ class Process:
         self.op: int | None = None  # of the call that blocks it
         self.sent: int | None = None  # number of the message in that call
         self.peer: int | None = None
-        self.clients: dict[int, tuple[int, int]] = {}  # endpoint -> (call, number of its message), of requests not answered
+        self.clients: dict[
+            int, tuple[int, int]
+        ] = {}  # endpoint -> (call, number of its message), of requests not answered
         self.hurries = False  # its call is not to wait
 
     @property
@@ -120,7 +131,9 @@ class World:
             self.received(me, message, sent or 0)
         if op in (_core.SEND, _core.REPLY) and code == OK and sent:
             me.clients.pop(peer, None)  # type: ignore[arg-type]
-            self.messages[sent - 1].must_arrive = not me.hurries  # an answer that waits for no acknowledgement may come too late
+            self.messages[
+                sent - 1
+            ].must_arrive = not me.hurries  # an answer that waits for no acknowledgement may come too late
 
     def received(self, me: Process, message: Message, request: int) -> None:
         """A message was received: for the first time, in its order, by whom it was for, and it is the right answer."""
@@ -129,9 +142,13 @@ class World:
         number = int.from_bytes(message.payload[:4], "little")
         sent = self.messages[number - 1]
         assert not sent.received, f"message {number} was received twice"
-        assert (sent.source, sent.destination) == (message.source, me.endpoint), f"message {number} of {sent} came from {message.source}"
+        assert (sent.source, sent.destination) == (message.source, me.endpoint), (
+            f"message {number} of {sent} came from {message.source}"
+        )
         assert number > self.newest.get((sent.source, me.endpoint), 0), f"message {number} came after a later one"
-        assert not request or not sent.answers or sent.answers == request, f"message {number} answers {sent.answers}, not {request}"
+        assert not request or not sent.answers or sent.answers == request, (
+            f"message {number} answers {sent.answers}, not {request}"
+        )
         sent.received = True
         self.newest[sent.source, me.endpoint] = number
         if message.is_request:
@@ -150,7 +167,9 @@ class World:
         if not involved:
             source.memory.raw = self.dice.randbytes(BYTES)
         content = source.memory.raw
-        code, _ = me.node.region.copy_far(me.slot, source.endpoint, source.address, destination.endpoint, destination.address, nbytes)
+        code, _ = me.node.region.copy_far(
+            me.slot, source.endpoint, source.address, destination.endpoint, destination.address, nbytes
+        )
         if code == BLOCKED:
             me.op, me.sent, me.peer = _core.VCOPY, None, source.endpoint
             self.copies[me.endpoint] = (source, destination, 0 if involved else nbytes, content)
@@ -201,7 +220,9 @@ class World:
         if slot is not None:
             other = me.node.region.snapshot(slot)
             assert isinstance(other, dict)
-            assert not (other["rts_all"] & _core.RTS_REMOTE and other["node"] == lost), f"{me.endpoint} waits for a lost node"
+            assert not (other["rts_all"] & _core.RTS_REMOTE and other["node"] == lost), (
+                f"{me.endpoint} waits for a lost node"
+            )
 
     # ---- at rest --------------------------------------------------------------------------------------------------
 
@@ -215,7 +236,9 @@ class World:
         for process in self.processes:
             self.explain(process)
         for number, sent in enumerate(self.messages, 1):
-            assert sent.received or not sent.must_arrive or self.trouble, f"message {number} was sent well, and not received"
+            assert sent.received or not sent.must_arrive or self.trouble, (
+                f"message {number} was sent well, and not received"
+            )
 
     def explain(self, me: Process) -> None:
         """Why a process waits: for a copy, never; for a remote process, because that has not done its part."""
@@ -231,7 +254,9 @@ class World:
             return
         there = other.node.state(me.endpoint)
         assert there["endpoint"] == me.endpoint, f"{me.endpoint} waits for {peer}, which does not know it"
-        assert there["rts_all"] & (SENDING | RECEIVING), f"{me.endpoint} waits for {peer}, where nothing of it waits ({rts:#x})"
+        assert there["rts_all"] & (SENDING | RECEIVING), (
+            f"{me.endpoint} waits for {peer}, where nothing of it waits ({rts:#x})"
+        )
         waits_for = there["sendto"] if there["rts_all"] & SENDING else there["getfrom"]
         assert waits_for == peer, f"{me.endpoint} waits for {peer}, but there for {waits_for}"
 
@@ -240,55 +265,99 @@ class World:
         assert self.nodes.audit() == []
 
 
+# ---- random steps ------------------------------------------------------------------------------------------------
+
+
+def speak(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A message or a request to somebody."""
+    world.know(me.node, other)
+    world.call(me, world.dice.choice([_core.SEND, _core.SENDREC]), other.endpoint, nowait)
+
+
+def listen(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A receive from anybody, mostly."""
+    if world.dice.random() < 0.2:
+        world.know(me.node, other)
+        world.call(me, _core.RECEIVE, other.endpoint, nowait)
+    else:
+        world.call(me, world.dice.choice([_core.RECEIVE, _core.RECEIVE, _core.RCVRQST]), _core.ANY, nowait)
+
+
+def answer(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """The answer to some request."""
+    world.read_end(me)
+    if me.op is None and me.clients:
+        client = world.dice.choice(list(me.clients))
+        op = world.dice.choice([_core.REPLY, _core.REPLY, _core.SEND])
+        world.call(me, op, client, nowait, answers=me.clients[client][0])
+
+
+def notify(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A notification."""
+    world.know(me.node, other)
+    world.call(me, _core.NOTIFY, other.endpoint, value=world.dice.randrange(3))
+
+
+def give_up(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """Time is up, or a signal comes."""
+    world.give_up(me, world.dice.choice([CODES["TIMEDOUT"], CODES["INTR"]]))
+
+
+def copy(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A copy to, from, or between others."""
+    third = world.dice.choice(world.processes)
+    if me is not other:
+        world.copy(me, *world.dice.choice([(me, other), (other, me), (other, third)]), world.dice.randrange(BYTES))
+
+
+def collect(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A sender proxy takes some commands."""
+    world.nodes.collect(me.node.number, world.dice.randrange(1, 4))
+
+
+def deliver(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """What has come by one link is put."""
+    if me.node is not other.node:
+        world.nodes.deliver(me.node.number, other.node.number)
+
+
+def rest(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """Everything arrives."""
+    world.rest()
+
+
+def die(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A process dies."""
+    world.die(me)
+
+
+def lose(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A link is lost."""
+    if me.node is not other.node:
+        code = world.dice.choice(["NOTCONN", "NOPROXY", "NOVMNODE"])
+        world.lose(me.node.number, other.node.number, CODES[code], world.dice.random() < 0.5)
+
+
+WEIGHTS = {
+    speak: 26,
+    listen: 24,
+    answer: 12,
+    notify: 4,
+    give_up: 4,
+    copy: 8,
+    collect: 8,
+    deliver: 10,
+    rest: 3,
+    die: 1,
+    lose: 1,
+}
+
+
 def play(world: World, steps: int) -> None:
-    """Random steps."""
-    dice, processes = world.dice, world.processes
-
-    def a_step() -> None:
-        me, other, third = dice.choice(processes), dice.choice(processes), dice.choice(processes)
-        act = dice.randrange(100)
-        nowait = dice.random() < 0.1
-        if act < 12:
-            world.know(me.node, other)
-            world.call(me, _core.SEND, other.endpoint, nowait)
-        elif act < 26:
-            world.know(me.node, other)
-            world.call(me, _core.SENDREC, other.endpoint, nowait)
-        elif act < 42:
-            world.call(me, _core.RECEIVE, _core.ANY, nowait)
-        elif act < 46:
-            world.know(me.node, other)
-            world.call(me, _core.RECEIVE, other.endpoint, nowait)
-        elif act < 50:
-            world.call(me, _core.RCVRQST, _core.ANY, nowait)
-        elif act < 62:
-            world.read_end(me)
-            if me.op is None and me.clients:
-                client = dice.choice(list(me.clients))
-                world.call(me, dice.choice([_core.REPLY, _core.REPLY, _core.SEND]), client, nowait, answers=me.clients[client][0])
-        elif act < 66:
-            world.know(me.node, other)
-            world.call(me, _core.NOTIFY, other.endpoint, value=dice.randrange(3))
-        elif act < 70:
-            world.give_up(me, dice.choice([CODES["TIMEDOUT"], CODES["INTR"]]))
-        elif act < 78:
-            if me is not other:
-                world.copy(me, *dice.choice([(me, other), (other, me), (other, third)]), dice.randrange(BYTES))
-        elif act < 86:
-            world.nodes.collect(me.node.number, dice.randrange(1, 4))
-        elif act < 94:
-            arriving = world.nodes[me.node.number].arriving
-            source = dice.choice(list(arriving))
-            world.nodes.deliver(me.node.number, source)
-        elif act < 97:
-            world.rest()
-        elif act < 98:
-            world.die(me)
-        elif act < 99 and me.node is not other.node:
-            world.lose(me.node.number, other.node.number, CODES[dice.choice(["NOTCONN", "NOPROXY", "NOVMNODE"])], dice.random() < 0.5)
-
-    for _ in range(steps):
-        a_step()
+    """Random steps, all VMs looked at after each."""
+    dice = world.dice
+    for act in dice.choices(list(WEIGHTS), list(WEIGHTS.values()), k=steps):
+        act(world, dice.choice(world.processes), dice.choice(world.processes), dice.random() < 0.1)
         world.check()
     world.rest()
     world.check()
