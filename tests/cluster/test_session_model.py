@@ -1,12 +1,13 @@
 """Sessions on a hostile network: whatever it does, records arrive exactly once and in order, and everything ends.
 
-Hypothesis drives two nodes over a network in memory (`support.network`), which breaks streams, restarts nodes, and loses, repeats,
-reorders, delays and forges datagrams. A failure prints the steps that led to it.
+Hypothesis drives two nodes over a network in memory (`support.network`), which breaks streams, restarts nodes, and
+loses, repeats, reorders, delays and forges datagrams. A failure prints the steps that led to it.
 """
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from support.certificates import credentials
 from support.network import Datagrams, Letter, Streams
@@ -136,6 +137,13 @@ class OverSealedDatagrams(OverDatagrams):
 OverStreams.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 OverDatagrams.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 OverSealedDatagrams.TestCase.settings = settings(max_examples=30, stateful_step_count=40)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", [OverStreams, OverDatagrams, OverSealedDatagrams])
+def test_many_more_histories(machine: type[Hostile]) -> None:
+    run_state_machine_as_test(machine, settings=settings(max_examples=3000, stateful_step_count=60))
+
 
 TestStreams = OverStreams.TestCase
 TestDatagrams = OverDatagrams.TestCase

@@ -114,6 +114,12 @@ DATAGRAM_ACK_MS = _limit("datagram_ack_ms", 5, "ms after which a datagram is ack
 DATAGRAM_RETRY_MS = _limit("datagram_retry_ms", 200, "ms until a datagram is sent again while the path is not known")
 DATAGRAM_RETRY_MIN_MS = _limit("datagram_retry_min_ms", 20, "ms until a datagram is sent again at least")
 DATAGRAM_RETRY_MAX_MS = _limit("datagram_retry_max_ms", 1000, "ms until a datagram is sent again at most")
+NATS_DATAGRAM_BYTES = _limit(
+    "nats_datagram_bytes", 1 << 16, "bytes of a NATS message; the server's max_payload is more"
+)
+NATS_QUEUE = _limit("nats_queue", 1024, "messages that wait on their way to or from NATS; more are dropped")
+NATS_CONNECT_MS = _limit("nats_connect_ms", 5000, "ms that a node waits for a NATS server at its start")
+NATS_RETRY_MS = _limit("nats_retry_ms", 500, "ms between two tries to reach NATS again")
 
 
 def unknown_names() -> list[str]:
