@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from drvs.cluster import config
-from drvs.cluster.address import Address, parse
+from drvs.cluster.transports.address import Address, parse
 
 GOOD = """\
 [cluster]

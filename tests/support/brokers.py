@@ -59,12 +59,14 @@ def _free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def program() -> str:
-    """Return where nats-server is, or skip the test."""
-    found = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if found is None:
-        pytest.skip("no nats-server on this machine (Debian: apt-get install nats-server)")
-    return found
+def program() -> str | None:
+    """Return where nats-server is, None where it is not."""
+    return shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def why_not() -> str:
+    """Return why there is no server for tests, "" if there is one."""
+    return "" if program() else "no nats-server on this machine (Debian: apt-get install nats-server)"
 
 
 @functools.cache
@@ -76,4 +78,6 @@ def _shared(path: str) -> Broker:
 
 def broker() -> Broker:
     """Return the one that tests of one process share."""
-    return _shared(program())
+    path = program()
+    assert path is not None, why_not()
+    return _shared(path)

@@ -226,6 +226,8 @@ class _Check:
             found = parse(text)
         except ValueError as error:
             self._fail("node", index, key, f"{key} = {error}")
+        if found.port == 0 and found.scheme in ("tcp", "udp"):
+            self._fail("node", index, key, f"{key} is {text!r}: the others have to know its port")
         if found.scheme == "nats" and not self.cluster.cluster.nats:
             self._fail("node", index, key, f'{key} = "nats://" needs nats = "nats://HOST:4222" in [cluster]')
 

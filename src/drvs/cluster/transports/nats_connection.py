@@ -89,7 +89,7 @@ class NatsConnection:
         self.servers = list(servers)
         self.client: Client
         self._connect = nats.connect
-        self._options = {
+        self._options: dict[str, Any] = {
             "servers": self.servers,
             "name": name,
             "allow_reconnect": True,
@@ -116,15 +116,11 @@ class NatsConnection:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
-        left = asyncio.all_tasks(self._loop)  # those of the client library, and of the registry
-        for task in left:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self._loop.close()
 
     async def _open(self) -> None:
-        limit = limits.NATS_CONNECT_MS / 1000
-        self.client = await asyncio.wait_for(self._connect(**self._options, reconnected_cb=self._back), limit + 1)
+        limit = float(self._options["connect_timeout"]) + 1
+        self.client = await asyncio.wait_for(self._connect(**self._options, reconnected_cb=self._back), limit)
         self._pump = self._loop.create_task(self._publish_all())
 
     async def _back(self) -> None:
