@@ -19,10 +19,6 @@
 
 enum { SLEEP_MAX_NS = 1000000000, CANCEL_LOCK_NS = 100 * 1000000, SPIN_LOOKS = 16, FAR_SPIN_TENTHS = 25, NOWAIT_LOCK_NS = 10 * 1000000 };
 
-uint32_t k_this_cpu(void) {
-    return this_cpu();
-}
-
 uint32_t k_cpu_of(const struct k_region *region, int32_t endpoint) {
     uint32_t slot;
     return k_endpoint_decode(region, endpoint, &slot) ? atomic_load_explicit(&k_slot_at(region, slot)->cpu, memory_order_relaxed) : 0;
