@@ -5,6 +5,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import pytest
@@ -14,6 +15,7 @@ from drvs.cluster.transports.nats_connection import NatsConnection
 from support import brokers
 
 LEASE_S = 0.6
+Kind = TypeVar("Kind", bound=Event)
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def cluster() -> str:
 _seen: "WeakKeyDictionary[Registry, list[Event]]" = WeakKeyDictionary()
 
 
-def wait_for(registry: Registry, kind: type[Event], seconds: float = 20) -> Event:
+def wait_for(registry: Registry, kind: type[Kind], seconds: float = 20) -> Kind:
     """The next event of a kind; others before it are dropped."""
     poll = select.poll()
     poll.register(registry.fileno(), select.POLLIN)
@@ -112,7 +114,7 @@ def test_a_newer_process_takes_a_node_over_and_the_older_one_learns_of_it(
     with member(broker, cluster) as old, member(broker, cluster) as new:
         old.join(0, presence("a", 1))
         new.join(0, presence("a", 2))
-        assert "2" in getattr(wait_for(old, Displaced), "by")
+        assert "2" in wait_for(old, Displaced).by
         new.leave()
 
 
@@ -128,7 +130,7 @@ def test_after_the_servers_return_nodes_are_there_again(broker: brokers.Broker, 
         broker.start()
         with member(broker, cluster) as third:
             third.join(2, presence("c"))
-            seen = {getattr(wait_for(third, Joined), "node") for _ in range(2)}
+            seen = {wait_for(third, Joined).node for _ in range(2)}
             assert seen == {0, 1}
             assert wait_for(one, Joined) == Joined(2, presence("c"))
             third.leave()

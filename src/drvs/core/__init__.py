@@ -40,4 +40,5 @@ __all__ = [
     "set_copy_fallback",
     "set_error_factory",
     "span_of",
+    "this_cpu",
 ]

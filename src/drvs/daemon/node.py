@@ -280,8 +280,8 @@ class Node:
     def vm_info(self, vm: Vm) -> dict[str, Any]:
         """Return what getvminfo answers."""
         return {
-            "vmid": vm.vmid, "flags": int(vm.state), "name": vm.name, "serial": vm.serial, "node": vm.node, "span": vm.span,
-            "nodes": vm.nodes, "nodes64": vm.nodes & (1 << 64) - 1, "bound": len(vm.bound), "suspect": vm.suspect,
+            "vmid": vm.vmid, "flags": int(vm.state), "name": vm.name, "serial": vm.serial, "node": vm.node,
+            "span": vm.span, "nodes": vm.nodes, "nodes64": vm.nodes & (1 << 64) - 1, "bound": len(vm.bound), "suspect": vm.suspect,
             **vm.limits._asdict(),
         }  # fmt: skip
 
