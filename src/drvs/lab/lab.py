@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from typing import Any, Self
 
-from drvs.lab import control, kernel, place
+from drvs.lab import control, kernel, launch, place
 from drvs.lab.errors import LabError
 from drvs.lab.node import LabNode
 from drvs.lab.spec import Spec, check, load
