@@ -49,21 +49,21 @@ def from_file(file: str | os.PathLike[str], node: int, *, insecure: bool = False
     if folder is None and not (insecure or cluster.cluster.insecure):
         problem = "it names no credentials: make them with `drvs ca`, or write insecure = true in [cluster]"
         raise ClusterFileError(cluster.file, 0, problem)
-    listens = tuple(_found(cluster, own.id, own.listens_at)) if own.listens_at is not None else ()
     peers = tuple(
-        PlannedPeer(entry.id, entry.name, tuple(_found(cluster, entry.id, entry.reached_at)))
+        PlannedPeer(entry.id, entry.name, _found(cluster, entry.id, entry.addresses))
         for entry in cluster.node
         if entry.id != node
     )
     return Plan(
-        cluster=cluster.name, node=node, name=own.name, credentials=folder, listens=listens, peers=peers,
+        cluster=cluster.name, node=node, name=own.name, credentials=folder,
+        listens=_found(cluster, node, own.listens), peers=peers,
         nats=tuple(cluster.cluster.nats_servers),
     )  # fmt: skip
 
 
-def _found(cluster: Cluster, node: int, address: Address | None) -> list[Address]:
+def _found(cluster: Cluster, node: int, addresses: list[Address]) -> tuple[Address, ...]:
     try:
-        return [parse("nats://")] if address is None else resolve(address)
+        return tuple(found for address in addresses for found in resolve(address))
     except ValueError as error:
         raise ClusterFileError(cluster.file, 0, f"node {node} cannot be found: {error}") from None
 
