@@ -281,7 +281,8 @@ class Node:
         """Return what getvminfo answers."""
         return {
             "vmid": vm.vmid, "flags": int(vm.state), "name": vm.name, "serial": vm.serial, "node": vm.node,
-            "span": vm.span, "nodes": vm.nodes, "nodes64": vm.nodes & (1 << 64) - 1, "bound": len(vm.bound), "suspect": vm.suspect,
+            "span": vm.span, "nodes": vm.nodes, "nodes64": vm.nodes & (1 << 64) - 1, "bound": len(vm.bound),
+            "suspect": vm.suspect,
             **vm.limits._asdict(),
         }  # fmt: skip
 
