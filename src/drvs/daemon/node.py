@@ -99,7 +99,7 @@ class Node:
         size.check()
         if not 0 <= number < size.nr_nodes:
             raise Refused(Code.RANGE, f"node id {number} is not in 0…{size.nr_nodes - 1}")
-        procfiles.create_node(self.runtime_dir, number, size._asdict(), debug)
+        procfiles.create_node(self.runtime_dir)
         self.number, self.limits, self.log.mask = number, size, debug
         self.save()
         self.log.note(f"node {number} is initialised")
@@ -162,7 +162,7 @@ class Node:
         kept = region_name(vmid, vm.serial)
         try:
             self.store.put(kept, fd)
-            procfiles.create_vm(self.runtime_dir, self.vm_info(vm), self.size.nr_nodes)
+            procfiles.create_vm(self.runtime_dir, vm.name)
         except BaseException as error:
             self.store.drop(kept)
             vm.close()

@@ -1,20 +1,20 @@
-"""The part of the guide's /proc/drvs that does not change: `proc/info` and, for each VM, `proc/NAME/info`.
+"""The directories that initialising and each VM make, as in the guide: failing at that is NOTDIR or BADF.
 
-As in the guide, initialising makes the directory and each VM a directory in it; failing at that is NOTDIR or BADF.
+`proc/info` and `proc/NAME/info` say that the node is initialised and that the VM is there, and which command shows the
+listing. The listings themselves are made when somebody reads them, by `drvs.procview`.
 """
 
 import os
+import shlex
 import shutil
-from typing import Any
 
-from drvs.base import limits
 from drvs.base.codes import Code
 from drvs.daemon.refusal import Refused
 
 FOLDER = "proc"
 
 
-def create_node(runtime_dir: str, number: int, size: dict[str, int], debug: int) -> None:
+def create_node(runtime_dir: str) -> None:
     """Make `proc` with its `info`.
 
     Raises:
@@ -22,7 +22,7 @@ def create_node(runtime_dir: str, number: int, size: dict[str, int], debug: int)
     """
     folder = os.path.join(runtime_dir, FOLDER)
     _make_folder(folder)
-    _write(os.path.join(folder, "info"), node_info(number, size, debug))
+    _write(os.path.join(folder, "info"), "info")
 
 
 def remove_node(runtime_dir: str) -> None:
@@ -30,46 +30,24 @@ def remove_node(runtime_dir: str) -> None:
     shutil.rmtree(os.path.join(runtime_dir, FOLDER), ignore_errors=True)
 
 
-def create_vm(runtime_dir: str, info: dict[str, Any], nr_nodes: int) -> None:
+def create_vm(runtime_dir: str, name: str) -> None:
     """Make a VM's directory with its `info`.
 
     Raises:
         Refused: NOTDIR or BADF.
     """
-    folder = os.path.join(runtime_dir, FOLDER, info["name"])
+    folder = os.path.join(runtime_dir, FOLDER, name)
     _make_folder(folder)
     try:
-        _write(os.path.join(folder, "info"), vm_info(info, nr_nodes))
+        _write(os.path.join(folder, "info"), f"{name}/info")
     except Refused:
-        remove_vm(runtime_dir, info["name"])
+        remove_vm(runtime_dir, name)
         raise
 
 
 def remove_vm(runtime_dir: str, name: str) -> None:
     """Remove a VM's directory."""
     shutil.rmtree(os.path.join(runtime_dir, FOLDER, name), ignore_errors=True)
-
-
-def node_info(number: int, size: dict[str, int], debug: int) -> str:
-    """Return the listing of `info`, as in section 7 of the guide."""
-    return (
-        f"nodeid={number}\nnr_vms={size['nr_vms']}\nnr_nodes={size['nr_nodes']}\nmax_nr_procs={size['nr_procs']}\n"
-        f"max_nr_tasks={size['nr_tasks']}\nmax_sys_procs={size['nr_sysprocs']}\nmax_copy_buf={size['copy_buf']}\n"
-        f"max_copy_len={size['copy_len_max']}\ndbglvl={debug:X}\nversion={limits.VERSION}.{limits.SUBVERSION}\n"
-    )
-
-
-def vm_info(info: dict[str, Any], nr_nodes: int) -> str:
-    """Return the listing of a VM's `info`, as in section 7 of the guide."""
-    width = min(nr_nodes, 32)
-    columns = range(width - 1, -1, -1)
-    tens, ones = ("".join(str(n // 10) for n in columns), "".join(str(n % 10) for n in columns))
-    marks = "".join("X" if info["nodes"] >> n & 1 else "-" for n in columns)
-    return (
-        f"vmid={info['vmid']}\nflags={info['flags']:X}\nnr_procs={info['nr_procs']}\nnr_tasks={info['nr_tasks']}\n"
-        f"nr_sysprocs={info['nr_sysprocs']}\nnr_nodes={nr_nodes}\nvm_nodes={info['nodes']:X}\nvm_name={info['name']}\n"
-        f"nodes {tens}\n      {ones}\n      {marks}\n"
-    )
 
 
 def _make_folder(path: str) -> None:
@@ -82,10 +60,10 @@ def _make_folder(path: str) -> None:
         raise Refused(Code.NOTDIR, f"{path} cannot be created: {error.strerror}") from None
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, listing: str) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         with open(fd, "w") as file:
-            file.write(text)
+            file.write(f"drvs cat {shlex.quote(listing)}\n")
     except OSError as error:
         raise Refused(Code.BADF, f"{path} cannot be written: {error.strerror}") from None

@@ -1,0 +1,94 @@
+"""One mount: serve the tree until somebody unmounts it, a signal comes, or the node ends.
+
+    python -m drvs.procview.fuse.serve --runtime-dir DIR [--ready-fd N] [--allow-other] MOUNTPOINT
+
+libfuse has the main thread. What it says goes to stderr until the mount is there, and nowhere from then on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import sys
+import threading
+from typing import Any
+
+from drvs.api.node import Node
+from drvs.procview.fuse.filesystem import Filesystem
+from drvs.procview.fuse.watch import NodeWatch
+from drvs.procview.tree import tree
+
+KIND = "drvs"
+"""The type that the mount shows in /proc/mounts, behind "fuse."."""
+
+_SIMPLE = re.compile(r"[\w/.+-]+")
+
+
+def serve(runtime_dir: str, where: str, *, allow_other: bool = False, ready_fd: int | None = None) -> None:
+    """Mount the view of a node at `where`, and serve it; returns when it is unmounted.
+
+    Raises:
+        RuntimeError: libfuse refused; it has said why on stderr.
+        OSError: libfuse is not there.
+    """
+    import mfusepy
+
+    node = Node(runtime_dir)
+    watch = NodeWatch(runtime_dir)
+    node.client.call("hello")  # from now on a noded that does not answer is one that restarts
+    threading.Thread(target=_leave_with, args=(watch, threading.get_ident()), daemon=True).start()
+    try:
+        mfusepy.FUSE(Filesystem(tree(node), lambda: _say_ready(ready_fd)), where, **_options(runtime_dir, allow_other))
+    finally:
+        node.close()
+
+
+def _options(runtime_dir: str, allow_other: bool) -> dict[str, Any]:
+    return {
+        "foreground": True,
+        "ro": True,
+        "auto_unmount": True,
+        "direct_io": True,
+        "attr_timeout": 0,
+        "entry_timeout": 0,
+        "negative_timeout": 0,
+        "fsname": runtime_dir if _SIMPLE.fullmatch(runtime_dir) else KIND,
+        "subtype": KIND,
+        "allow_other": allow_other,
+    }
+
+
+def _leave_with(watch: NodeWatch, main: int) -> None:
+    """When the node has ended, let libfuse end in order: it unmounts on SIGTERM."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+    watch.wait()
+    signal.pthread_kill(main, signal.SIGTERM)
+
+
+def _say_ready(fd: int | None) -> None:
+    if fd is not None:
+        os.write(fd, b"ready")
+        os.close(fd)
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 2)
+        os.close(nothing)
+
+
+def main() -> None:
+    """Serve what the command line names."""
+    parser = argparse.ArgumentParser(prog="drvs.procview.fuse.serve")
+    parser.add_argument("--runtime-dir", required=True)
+    parser.add_argument("--ready-fd", type=int)
+    parser.add_argument("--allow-other", action="store_true")
+    parser.add_argument("where")
+    given = parser.parse_args()
+    try:
+        serve(given.runtime_dir, given.where, allow_other=given.allow_other, ready_fd=given.ready_fd)
+    except (OSError, RuntimeError) as error:
+        sys.exit(f"mount: {error}")
+
+
+if __name__ == "__main__":
+    main()
