@@ -61,7 +61,15 @@ def parameters(node: Node) -> NodeInfo:
 def nodes(node: Node) -> Listing:
     """Look at all nodes that are known."""
     rows = node_records(node)
-    return Listing(of_node.nodes(rows, parameters(node).nr_vms), rows)
+    return Listing(of_node.nodes(rows, _nr_vms(node, rows)), rows)
+
+
+def _nr_vms(node: Node, rows: Iterable[NodeRecord]) -> int:
+    """How many VMs there may be; for those whom noded does not tell, as many as there are."""
+    try:
+        return parameters(node).nr_vms
+    except AccessDenied:
+        return max(row.vms.bit_length() for row in rows)
 
 
 def node_records(node: Node) -> tuple[NodeRecord, ...]:

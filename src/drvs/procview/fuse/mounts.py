@@ -77,7 +77,7 @@ def _unusable(detail: str) -> NoReturn:
 def _start(runtime_dir: str, where: str, allow_other: bool) -> int:
     """Start a process in a session of its own, and wait for its word."""
     ready, tell = os.pipe()
-    command = [sys.executable, "-P", "-m", "drvs.procview.fuse.serve", "--runtime-dir", runtime_dir]
+    command = [sys.executable, "-P", "-m", "drvs.procview.fuse", "--runtime-dir", runtime_dir]
     command += ["--ready-fd", str(tell), *(["--allow-other"] if allow_other else []), where]
     with tempfile.TemporaryFile() as said:
         try:

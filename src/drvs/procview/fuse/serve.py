@@ -1,17 +1,13 @@
 """One mount: serve the tree until somebody unmounts it, a signal comes, or the node ends.
 
-    python -m drvs.procview.fuse.serve --runtime-dir DIR [--ready-fd N] [--allow-other] MOUNTPOINT
-
 libfuse has the main thread. What it says goes to stderr until the mount is there, and nowhere from then on.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import signal
-import sys
 import threading
 from typing import Any
 
@@ -49,7 +45,7 @@ def _options(runtime_dir: str, allow_other: bool) -> dict[str, Any]:
     return {
         "foreground": True,
         "ro": True,
-        "auto_unmount": True,
+        "auto_unmount": True,  # fusermount3 stays, and unmounts when this process was killed
         "direct_io": True,
         "attr_timeout": 0,
         "entry_timeout": 0,
@@ -74,21 +70,3 @@ def _say_ready(fd: int | None) -> None:
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 2)
         os.close(nothing)
-
-
-def main() -> None:
-    """Serve what the command line names."""
-    parser = argparse.ArgumentParser(prog="drvs.procview.fuse.serve")
-    parser.add_argument("--runtime-dir", required=True)
-    parser.add_argument("--ready-fd", type=int)
-    parser.add_argument("--allow-other", action="store_true")
-    parser.add_argument("where")
-    given = parser.parse_args()
-    try:
-        serve(given.runtime_dir, given.where, allow_other=given.allow_other, ready_fd=given.ready_fd)
-    except (OSError, RuntimeError) as error:
-        sys.exit(f"mount: {error}")
-
-
-if __name__ == "__main__":
-    main()
