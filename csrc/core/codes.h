@@ -13,8 +13,8 @@ enum k_code {
     K_SHUTDOWN = -65, K_MSGSIZE = -73,
     K_LOCKED = -101, K_CALLDENIED = -104, K_NOTREADY = -106, K_SRCDIED = -108, K_DSTDIED = -109, K_TRAPDENIED = -110,
     K_BADNODEID = -301, K_BADVMID = -302, K_VMNOTRUN = -303, K_BADPROC = -304, K_BADPID = -305, K_ENDPOINT = -306,
-    K_NOPROXY = -307, K_RMTPROC = -308, K_NOTBIND = -310, K_PROCSTS = -324, K_ONCOPY = -328, K_OVERRUN = -330,
-    K_WOKENUP = -348, K_RESTARTSYS = -512,
+    K_NOPROXY = -307, K_RMTPROC = -308, K_LCLPROC = -309, K_NOTBIND = -310, K_NOVMNODE = -319, K_PROCSTS = -324,
+    K_ONCOPY = -328, K_OVERRUN = -330, K_SLOTUSED = -337, K_WOKENUP = -348, K_RESTARTSYS = -512, K_BADREQUEST = -107,
     /* Never leave the core: what a step of a call reports to the code that sleeps for it. */
     K_BLOCKED = 1,   /* the caller is queued or waiting: sleep on its slot */
     K_CONTENDED = 2, /* the lock was not free at once: nothing was done, try again where sleeping is allowed */

@@ -18,12 +18,13 @@
 #include <stdint.h>
 
 #include "codes.h"
+#include "command.h"
 #include "layout.h"
 
 /* ---- region ------------------------------------------------------------------------------------------------- */
 
 struct k_limits {
-    uint32_t vmid, node, nr_procs, nr_tasks, nr_sysprocs, notes, copy_len_max, copy_buf, owner_uid;
+    uint32_t vmid, node, nr_procs, nr_tasks, nr_sysprocs, notes, copy_len_max, copy_buf, owner_uid, nr_nodes, nr_proxies;
     char name[K_NAME_BYTES];
 };
 
@@ -32,12 +33,13 @@ struct k_region { /* private to a process: geometry is copied at attach, so that
     size_t bytes;
     struct k_limits limits;
     uint32_t members;    /* nr_tasks + nr_procs: slots that can be bound */
-    uint32_t slots;      /* members + K_KERNEL_SLOTS */
+    uint32_t slots;      /* members + K_KERNEL_SLOTS + two for each proxy pair */
     uint32_t map_words;  /* 64-bit words in a bitmap over the system slots */
     uint32_t buckets;    /* a power of two */
     uint32_t gen_size;   /* of the endpoint arithmetic */
     uint64_t gen_inverse; /* 2^64 / gen_size, rounded up: a remainder by two multiplications */
-    size_t slots_at, pending_at, privs_at, priv_bytes, notes_at, buckets_at;
+    size_t slots_at, pending_at, privs_at, priv_bytes, notes_at, buckets_at, routes_at;
+    int doorbell;        /* eventfd that is written when an armed proxy has work; -1: none. Set by whoever attaches */
 };
 
 /* Bytes a region with these limits takes; 0 if a limit is out of range. */
@@ -77,7 +79,7 @@ struct k_call {
 
 /* ---- kernel: transitions by whoever holds a slot (member or kernel slot) -------------------------------------- */
 
-struct k_wakes { uint32_t n, slot[K_WAKES_MAX]; }; /* who became runnable */
+struct k_wakes { uint32_t n, slot[K_WAKES_MAX]; bool rang; }; /* who became runnable; whether the doorbell was due */
 
 /* One IPC operation by slot `me` (send, receive, notify, sendrec, rcvrqst, reply, relay): takes the lock without limit, runs
  * the transition, lets go, wakes. `wakes`, if given, tells whom it made runnable. */
@@ -120,6 +122,19 @@ int k_unbind(struct k_region *region, uint32_t me, uint32_t slot, uint32_t incar
 int k_step_wakeup(struct k_region *region, uint32_t me, int32_t endpoint, int lock_ms, struct k_wakes *wakes);
 /* The VM is over (K_VM_ENDED, K_VM_CORRUPT): everyone wakes with VMNOTRUN or BADVMID. Needs no lock. */
 void k_vm_end(struct k_region *region, uint32_t state);
+/* Write the route to a node (layout.h): K_OK, K_BADNODEID. */
+int k_step_route(struct k_region *region, uint32_t me, uint32_t node, uint32_t word, int lock_ms);
+/* Whether calls to `node` can be made now: K_OK, K_BADNODEID, K_NOVMNODE, K_NOPROXY, K_NOTCONN. Needs no lock. */
+int k_route_code(const struct k_region *region, int64_t node);
+
+/* End what is under way with `node`: calls to its processes, their calls here, those who wait on them, and copies, one a lock hold:
+ * K_MORE until K_OK. Those who wait get `code`. `unbind`: its processes are unbound, too. `*at` is 0 at first and then the caller's
+ * to keep. Set the route first, so that nothing new begins. k_cut runs all the steps. */
+int k_step_cut(struct k_region *region, uint32_t me, uint32_t node, int code, bool unbind, uint32_t *at, int lock_ms, struct k_wakes *wakes);
+int k_cut(struct k_region *region, uint32_t me, uint32_t node, int code, bool unbind, int lock_ms);
+/* A pair of proxies is dead: the copies it held go on, and its wake-ups are paid. */
+int k_bury_proxies(struct k_region *region, uint32_t me, uint32_t px, int lock_ms);
+
 /* Pay the wake-ups a slot still owes (whoever buries a process, and noded for its own kernel slot after a restart). */
 void k_pay_debts(struct k_region *region, uint32_t slot);
 
@@ -195,6 +210,32 @@ typedef int k_copy_fallback(void *context, const struct k_copy *copy);
 int k_copy(struct k_handle *handle, int32_t src, uint64_t src_address, int32_t dst, uint64_t dst_address, uint64_t bytes, k_copy_fallback *fallback, void *context);
 /* The bytes alone, between two host processes (0: the caller), in pieces of `chunk`: K_OK, K_PERM, K_FAULT, K_SRCDIED, K_DSTDIED. */
 int k_copy_bytes(int32_t src_pid, uint64_t src_address, int32_t dst_pid, uint64_t dst_address, uint64_t bytes, uint32_t chunk);
+
+/* ---- proxy: a VM as one pair of proxies sees it (proxy.c, put.c) -------------------------------------------------- */
+
+struct k_proxy {
+    struct k_region region;
+    uint32_t px, node;
+    int32_t pid;
+    uint64_t *members;         /* as in a handle */
+    k_copy_fallback *fallback; /* who copies where Linux refuses it; may be NULL */
+    void *context;
+};
+
+/* `px` is below nr_proxies, `node` is the node it runs on. */
+int k_proxy_open(struct k_proxy *proxy, const struct k_region *region, uint32_t px, uint32_t node);
+void k_proxy_close(struct k_proxy *proxy);
+/* Take the oldest command for a node that has no bit in `skip` (nr_nodes bits, or NULL); its payload goes to `payload`, which has
+ * room for k_proxy_room bytes. K_OK; K_AGAIN: there is none; K_TIMEDOUT, K_VMNOTRUN, K_BADVMID. */
+int k_proxy_take(struct k_proxy *proxy, const uint8_t *skip, struct k_command *c, void *payload, int lock_ms);
+uint32_t k_proxy_room(const struct k_proxy *proxy);
+/* Deliver a command and its payload of c->len bytes. What goes wrong with it is told to the other side, where there is one; else
+ * the code is K_VMNOTRUN, K_BADVMID, K_BADNODEID, K_NOVMNODE, K_NOPROXY, K_NOTCONN, K_RANGE, or K_TIMEDOUT (put it again). */
+int k_proxy_put(struct k_proxy *proxy, const struct k_command *c, const void *payload, int lock_ms);
+/* Ask for the doorbell. K_OK; K_AGAIN: there is something to take already. */
+int k_proxy_arm(struct k_proxy *proxy, int lock_ms);
+/* There seems to be something to take. No lock. */
+bool k_proxy_ready(const struct k_proxy *proxy);
 
 int64_t k_now_ns(void); /* CLOCK_MONOTONIC */
 

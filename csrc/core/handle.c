@@ -322,7 +322,7 @@ int k_call(struct k_handle *h, struct k_call *call, int64_t deadline_ns) {
 int k_handle_interrupt(struct k_handle *h) {
     struct k_txn t;
     if (!atomic_load(&h->busy) || h->fork_epoch != k_fork_epoch()) return K_AGAIN;
-    uint32_t me = h->region.slots - 1; /* not the owner's record: it may owe wake-ups of its own just now */
+    uint32_t me = h->region.members + K_KERNEL_SLOTS - 1; /* not the owner's record: it may owe wake-ups of its own just now */
     int code = k_enter(&t, &h->region, me, k_now_ns() + CANCEL_LOCK_NS);
     if (code != K_OK) return code;
     t.incarnation = h->incarnation;

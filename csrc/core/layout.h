@@ -2,7 +2,9 @@
  *
  * A VM is one region:
  *
- *     header | slots | pending bitmaps | privileges | notification records | hash buckets
+ *     header | slots | pending bitmaps | privileges | notification records | hash buckets | routes
+ *
+ * The slots are those of the members, then a few for those who act without an endpoint (noded), then two for each proxy pair.
  *
  * All of it is made of 32-bit words, because the redo record (redo.h) speaks of words. Lines of 64 bytes are grouped by
  * who touches them: what two processes exchange in a rendezvous is lines 0 and 1 of their slots, and nothing more.
@@ -18,7 +20,7 @@
 
 enum {
     K_MAGIC = 0x53565244, /* "DRVS" */
-    K_LAYOUT_VERSION = 1,
+    K_LAYOUT_VERSION = 2,
     K_LINE = 64,
     K_HEADER_BYTES = 4096,
     K_NAME_BYTES = 16,
@@ -57,6 +59,8 @@ struct k_header {
     uint32_t copy_len_max;
     uint32_t copy_buf;
     uint32_t owner_uid;
+    uint32_t nr_nodes;
+    uint32_t nr_proxies;
     uint64_t bytes;
     char name[K_NAME_BYTES];
     /* line 3, read before every call without the lock, hence apart from line 0 */
@@ -122,13 +126,36 @@ struct k_slot {
     _Alignas(K_LINE) uint32_t redo_count;
     uint32_t spare6[3];
     struct k_pair redo[K_REDO_PAIRS];
+    /* line 10: the one command that it has for another node (command.h), and the queue of the proxy that will take it */
+    _Alignas(K_LINE) uint32_t px; /* proxy pair + 1 in whose queue it stands; 0: in none */
+    uint32_t px_next, px_prev;
+    uint32_t px_head, px_tail; /* of a sender proxy's slot: its queue, oldest first */
+    uint32_t armed;            /* of a sender proxy's slot: it is about to sleep, ring the doorbell */
+    uint32_t out_cmd, out_node;
+    int32_t out_src, out_dst;
+    uint32_t out_call, out_answers, out_flags, out_value;
+    int32_t out_code;
+    uint32_t spare7;
+    /* line 11: the copy that it has asked for, or runs for a process of another node */
+    _Alignas(K_LINE) int32_t v_src;
+    int32_t v_dst, v_rqtr;
+    uint32_t v_rnode, v_dnode;       /* nodes of the requester and of the destination */
+    uint32_t v_bytes, v_done;
+    uint32_t v_saddr[2], v_daddr[2]; /* low word first */
+    uint32_t holder;                 /* of a HELD slot: slot + 1 whose copy holds it */
+    /* a remote process */
+    uint32_t remote_call;            /* its call that is under way here, as its own node numbers it */
+    uint32_t remote_incarnation;     /* on its own node; 0: not known yet */
+    uint32_t copy_over;              /* its last copy that has ended here: pieces that come late are dropped */
+    uint32_t spare8;
 };
 static_assert(offsetof(struct k_slot, message) == 1 * K_LINE, "line 1");
 static_assert(offsetof(struct k_slot, cpu) == 2 * K_LINE, "line 2");
 static_assert(offsetof(struct k_slot, trace) == 3 * K_LINE, "line 3");
 static_assert(offsetof(struct k_slot, debts) == 4 * K_LINE, "line 4");
 static_assert(offsetof(struct k_slot, redo_count) == 5 * K_LINE, "line 5");
-static_assert(sizeof(struct k_slot) == 10 * K_LINE, "ten lines");
+static_assert(offsetof(struct k_slot, px) == 10 * K_LINE && offsetof(struct k_slot, v_src) == 11 * K_LINE, "lines 10, 11");
+static_assert(sizeof(struct k_slot) == 12 * K_LINE, "twelve lines");
 
 /* Privileges: two records a slot, `k_slot.priv` names the one in force, so that setting them is one word. */
 struct k_priv {
@@ -151,5 +178,8 @@ struct k_note {
     uint32_t posthumous; /* its source was told of dead: counted in nobody's notes_out */
 };
 static_assert(sizeof(struct k_note) == 32, "two to a line");
+
+/* A route, one word for each node: K_ROUTE_VM (the VM runs there), K_ROUTE_CONNECTED, and the proxy pair + 1 from bit 16 on. */
+enum { K_ROUTE_VM = 1, K_ROUTE_CONNECTED = 2, K_ROUTE_PX_SHIFT = 16 };
 
 #endif

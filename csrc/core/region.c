@@ -12,12 +12,15 @@ enum {
     NR_TASKS_MIN = 3, NR_TASKS_MAX = 299,
     NR_SYSPROCS_MAX = 1024, /* 32 words of 32 bits: the summary of pending bits is one word */
     NOTES_MAX = 1u << 20,
+    NR_NODES_MAX = 4096,
+    NR_PROXIES_MAX = 256,
 };
 
 static bool limits_valid(const struct k_limits *l) {
     return l->nr_procs >= 1 && l->nr_procs <= NR_PROCS_MAX && l->nr_tasks >= NR_TASKS_MIN && l->nr_tasks <= NR_TASKS_MAX
         && l->nr_sysprocs >= l->nr_tasks && l->nr_sysprocs <= NR_SYSPROCS_MAX && l->nr_sysprocs <= l->nr_tasks + l->nr_procs
-        && l->notes >= 1 && l->notes <= NOTES_MAX && l->copy_buf >= 1 && l->copy_len_max >= 1 && l->copy_len_max <= INT32_MAX;
+        && l->notes >= 1 && l->notes <= NOTES_MAX && l->copy_buf >= 1 && l->copy_len_max >= 1 && l->copy_len_max <= INT32_MAX
+        && l->nr_nodes >= 1 && l->nr_nodes <= NR_NODES_MAX && l->nr_proxies >= 1 && l->nr_proxies <= NR_PROXIES_MAX;
 }
 
 static size_t align_up(size_t n, size_t to) {
@@ -34,7 +37,8 @@ static uint32_t power_of_two(uint32_t at_least) {
 static void lay_out(struct k_region *r, const struct k_limits *limits) {
     r->limits = *limits;
     r->members = limits->nr_tasks + limits->nr_procs;
-    r->slots = r->members + K_KERNEL_SLOTS;
+    r->slots = r->members + K_KERNEL_SLOTS + 2 * limits->nr_proxies;
+    r->doorbell = -1;
     r->map_words = (limits->nr_sysprocs + 63) / 64;
     r->buckets = power_of_two(limits->notes);
     r->gen_size = limits->nr_tasks + K_SELF + 1;
@@ -45,7 +49,8 @@ static void lay_out(struct k_region *r, const struct k_limits *limits) {
     r->priv_bytes = sizeof(struct k_priv) + (size_t)r->map_words * 2 * 8;
     r->notes_at = align_up(r->privs_at + (size_t)r->members * 2 * r->priv_bytes, K_LINE);
     r->buckets_at = r->notes_at + (size_t)limits->notes * sizeof(struct k_note);
-    r->bytes = align_up(r->buckets_at + (size_t)r->buckets * 4, 4096);
+    r->routes_at = r->buckets_at + (size_t)r->buckets * 4;
+    r->bytes = align_up(r->routes_at + (size_t)limits->nr_nodes * 4, 4096);
 }
 
 size_t k_region_bytes(const struct k_limits *limits) {
@@ -66,6 +71,7 @@ static void format_slots(struct k_region *r) {
         s->senders_head = s->senders_tail = s->requests_head = s->requests_tail = K_NIL;
         s->notes_head = s->notes_tail = K_NIL;
         s->last_peer = K_NIL;
+        s->px_next = s->px_prev = s->px_head = s->px_tail = K_NIL;
     }
 }
 
@@ -86,6 +92,7 @@ static void format_header(struct k_region *r) {
     h->nr_procs = l->nr_procs, h->nr_tasks = l->nr_tasks, h->nr_sysprocs = l->nr_sysprocs;
     h->notes = l->notes, h->buckets = r->buckets;
     h->copy_len_max = l->copy_len_max, h->copy_buf = l->copy_buf;
+    h->nr_nodes = l->nr_nodes, h->nr_proxies = l->nr_proxies;
     h->bytes = r->bytes;
     memcpy(h->name, l->name, K_NAME_BYTES);
     h->magic = K_MAGIC; /* last: an interrupted format is not a region */
@@ -107,6 +114,7 @@ static void limits_from_header(struct k_limits *l, const struct k_header *h) {
     *l = (struct k_limits){
         .vmid = h->vmid, .node = h->node, .nr_procs = h->nr_procs, .nr_tasks = h->nr_tasks, .nr_sysprocs = h->nr_sysprocs,
         .notes = h->notes, .copy_len_max = h->copy_len_max, .copy_buf = h->copy_buf, .owner_uid = h->owner_uid,
+        .nr_nodes = h->nr_nodes, .nr_proxies = h->nr_proxies,
     };
     memcpy(l->name, h->name, K_NAME_BYTES);
     l->name[K_NAME_BYTES - 1] = 0;

@@ -41,6 +41,11 @@ static inline uint32_t *k_bucket_at(const struct k_region *region, uint32_t inde
     return (uint32_t *)(void *)(region->base + region->buckets_at) + (index & (region->buckets - 1));
 }
 
+/* The route to a node below nr_nodes. Written by noded; whatever stands there, the proxy pair in it is checked by k_route_px. */
+static inline uint32_t *k_route_at(const struct k_region *region, uint32_t node) {
+    return (uint32_t *)(void *)(region->base + region->routes_at) + node;
+}
+
 static inline int32_t k_p_nr(const struct k_region *region, uint32_t slot) {
     return (int32_t)slot - (int32_t)region->limits.nr_tasks;
 }

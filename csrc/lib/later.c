@@ -8,16 +8,6 @@
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
-LATER(int, mnx_proxies_bind, char *name, int pxid, int spid, int rpid)
-LATER(int, mnx_proxy_conn, int pxid, int status)
-LATER(int, mnx_proxy_unbind, int pxid)
-LATER(int, mnx_proxies_unbind, int pxid)
-LATER(long, mnx_getproxyinfo, int pxid, proc_usr_t *sproc_usr, proc_usr_t *rproc_usr)
-LATER(int, mnx_add_node, int vmid, int nodeid)
-LATER(long, mnx_getnodeinfo, int nodeid, node_usr_t *node_usr_ptr)
-LATER(int, mnx_del_node, int vmid, int nodeid)
-LATER(int, mnx_node_up, char name[], int nodeid, int pxid)
-LATER(int, mnx_node_down, int nodeid)
 LATER(int, mnx_get2rmt, cmd_t *header, proxy_payload_t *payload)
 LATER(int, mnx_get2rmt_T, cmd_t *header, proxy_payload_t *payload, long to_ms)
 LATER(int, mnx_put2lcl, cmd_t *header, proxy_payload_t *payload)

@@ -16,7 +16,7 @@ static void fill_process(proc_usr_t *usr, const struct reply *reply) {
     usr->p_rts_flags = rts & VISIBLE;
     usr->p_lpid = (int)reply_integer(reply, "pid");
     usr->p_nodeid = (int)reply_integer(reply, "node");
-    usr->p_nodemap = reply_word(reply, "nodes");
+    usr->p_nodemap = reply_word(reply, "nodes64");
     usr->p_misc_flags = reply_word(reply, "misc");
     usr->p_getfrom = rts & RECEIVING ? (int)reply_integer(reply, "getfrom") : NONE;
     usr->p_sendto = rts & SENDING ? (int)reply_integer(reply, "sendto") : NONE;

@@ -13,7 +13,7 @@ static void fill_vm(VM_usr_t *usr, const struct reply *reply) {
     usr->vm_nr_tasks = (int)reply_integer(reply, "nr_tasks");
     usr->vm_nr_sysprocs = (int)reply_integer(reply, "nr_sysprocs");
     usr->vm_nr_nodes = (int)reply_integer(reply, "nr_nodes");
-    usr->vm_nodes = reply_word(reply, "nodes");
+    usr->vm_nodes = reply_word(reply, "nodes64");
     reply_text(reply, "name", name, sizeof name);
     memcpy(usr->vm_name, name, strnlen(name, MAXVMNAME - 1));
 }

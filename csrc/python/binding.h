@@ -5,6 +5,7 @@
  *   Endpoint    one handle of the core, with the GIL let go while it sleeps endpoint.c endpoint_calls.c endpoint_copy.c
  *   Span        where the bytes of a block are                              span.c
  *   Region      a VM as noded and the tests use it                          region.c region_manage.c region_test.c
+ *   Proxy       commands to and from other nodes                            proxy.c command.c
  *   module      functions and constants                                    module.c constants.c
  *
  * Nothing is decided here: a method converts its arguments, calls the core, converts the result. Types live in static
@@ -26,7 +27,7 @@
 
 /* ---- arguments ------------------------------------------------------------------------------------------------ */
 
-enum { PARAMS_MAX = 12 };
+enum { PARAMS_MAX = 14 };
 
 enum param_kind { PARAM_OBJECT, PARAM_INT, PARAM_ADDRESS };
 
@@ -143,6 +144,7 @@ extern PyMethodDef endpoint_call_methods[], endpoint_copy_methods[];
 bool span_init_type(PyObject *module);
 bool endpoint_init_type(PyObject *module);
 bool region_init_type(PyObject *module);
+bool proxy_init_type(PyObject *module);
 
 /* Raise what the error factory makes of a code; returns NULL. `peer` is NULL where there is none. */
 PyObject *raise_code(struct endpoint *self, const char *operation, int code, const int32_t *peer);
@@ -159,6 +161,8 @@ bool only_thread(void); /* nobody else in this process can want the GIL */
 /* ---- region: the methods are in three files by who uses them ---------------------------------------------------- */
 
 extern PyMethodDef region_manage_methods[], region_test_methods[];
+PyObject *encode_command(PyObject *module, PyObject *fields);
+PyObject *decode_command(PyObject *module, PyObject *record);
 bool region_writable(struct region *self); /* false, with an error raised, if it is mapped read-only */
 PyObject *wakes_list(const struct k_wakes *wakes);
 

@@ -43,6 +43,8 @@ static PyObject *span_of(PyObject *module, PyObject *buffer) {
 static PyMethodDef functions[] = {
     {"now_ns", now_ns, METH_NOARGS, "now_ns() -> int: CLOCK_MONOTONIC, the clock of all deadlines."},
     {"copy_bytes", FASTCALL(copy_bytes), "copy_bytes(src_pid, src_address, dst_pid, dst_address, nbytes, chunk) -> code: between host processes (0: the caller)."},
+    {"encode_command", encode_command, METH_O, "encode_command(fields) -> the record that carries a command between nodes."},
+    {"decode_command", decode_command, METH_O, "decode_command(record) -> its fields, the payload among them; ValueError says what is wrong with it."},
     {"span_of", span_of, METH_O, "span_of(buffer) -> (address, nbytes): where the bytes of a contiguous buffer are."},
     {"set_error_factory", set_error_factory, METH_O, "set_error_factory(f): f(code, operation, endpoint, peer, object) makes what is raised (None: RuntimeError). Returns the one before."},
     {"set_copy_fallback", set_copy_fallback, METH_O,
@@ -68,7 +70,7 @@ static struct PyModuleDef definition = {
 PyMODINIT_FUNC PyInit__core(void) {
     PyObject *module = PyModule_Create(&definition);
     endpoint_calls_init();
-    if (module && message_init_type(module) && region_init_type(module) && endpoint_init_type(module) && span_init_type(module) && add_constants(module)
+    if (module && message_init_type(module) && region_init_type(module) && proxy_init_type(module) && endpoint_init_type(module) && span_init_type(module) && add_constants(module)
         && add_functions(module)) return module;
     Py_XDECREF(module);
     return NULL;

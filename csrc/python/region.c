@@ -66,6 +66,7 @@ static bool open_region(struct region *self, int fd) {
 
 static struct signature init_signature = {"Region", 1, {
     INT_PARAM("fd", 0, INT32_MAX, 0), OBJECT_PARAM("readonly"), INT_PARAM("kernel_slot", 0, K_KERNEL_SLOTS - 1, 0),
+    INT_PARAM("doorbell", -1, INT32_MAX, -1),
 }, {NULL}};
 
 static int region_init(PyObject *object, PyObject *args, PyObject *kwargs) {
@@ -80,6 +81,7 @@ static int region_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     if (readonly < 0) return -1;
     self->readonly = readonly;
     if (!open_region(self, (int)v[0].integer)) return -1;
+    self->r.doorbell = (int)v[3].integer;
     self->kernel_slot = self->r.members + (uint32_t)v[2].integer;
     return 0;
 }
@@ -101,7 +103,8 @@ static void region_dealloc(PyObject *object) {
     INT_PARAM("vmid", 0, INT32_MAX, 0), INT_PARAM("node", 0, INT32_MAX, 0), INT_PARAM("nr_procs", 0, INT32_MAX, 189), \
     INT_PARAM("nr_tasks", 0, INT32_MAX, 67), INT_PARAM("nr_sysprocs", 0, INT32_MAX, 96), INT_PARAM("notes", 0, INT32_MAX, 1024), \
     INT_PARAM("copy_len_max", 0, INT32_MAX, 524288), INT_PARAM("copy_buf", 0, INT32_MAX, 32768), \
-    INT_PARAM("owner_uid", 0, UINT32_MAX, 0), OBJECT_PARAM("name")
+    INT_PARAM("owner_uid", 0, UINT32_MAX, 0), OBJECT_PARAM("name"), INT_PARAM("nr_nodes", 0, INT32_MAX, 32), \
+    INT_PARAM("nr_proxies", 0, INT32_MAX, 32)
 
 static struct signature bytes_for_signature = {"bytes_for", 0, {LIMIT_PARAMS}, {NULL}};
 static struct signature format_signature = {"format", 1, {INT_PARAM("fd", 0, INT32_MAX, 0), LIMIT_PARAMS}, {NULL}};
@@ -111,6 +114,7 @@ static bool to_limits(const union value *v, struct k_limits *limits) {
         .vmid = (uint32_t)v[0].integer, .node = (uint32_t)v[1].integer, .nr_procs = (uint32_t)v[2].integer,
         .nr_tasks = (uint32_t)v[3].integer, .nr_sysprocs = (uint32_t)v[4].integer, .notes = (uint32_t)v[5].integer,
         .copy_len_max = (uint32_t)v[6].integer, .copy_buf = (uint32_t)v[7].integer, .owner_uid = (uint32_t)v[8].integer,
+        .nr_nodes = (uint32_t)v[10].integer, .nr_proxies = (uint32_t)v[11].integer,
     };
     return !v[9].object || to_name(v[9].object, "name", limits->name);
 }
@@ -120,7 +124,8 @@ static size_t bytes_needed(const struct k_limits *limits) {
     if (!bytes) {
         PyErr_SetString(PyExc_ValueError,
                         "limits out of range: 3 <= nr_tasks <= 299, 1 <= nr_procs <= 32000, "
-                        "nr_tasks <= nr_sysprocs <= min(2048, nr_tasks + nr_procs), 1 <= notes <= 1048576, copy_len_max and copy_buf at least 1");
+                        "nr_tasks <= nr_sysprocs <= min(2048, nr_tasks + nr_procs), 1 <= notes <= 1048576, copy_len_max and copy_buf at least 1, "
+                        "1 <= nr_nodes <= 4096, 1 <= nr_proxies <= 256");
     }
     return bytes;
 }
@@ -197,6 +202,23 @@ static PyObject *get_bound(PyObject *self, void *closure) {
     return PyLong_FromUnsignedLong(((volatile struct k_header *)region->map)->bound);
 }
 
+static PyObject *get_doorbell(PyObject *self, void *closure) {
+    (void)closure;
+    return PyLong_FromLong(as_region(self)->r.doorbell);
+}
+
+static int set_doorbell(PyObject *self, PyObject *value, void *closure) {
+    (void)closure;
+    int64_t fd;
+    if (!value) {
+        PyErr_SetString(PyExc_AttributeError, "doorbell cannot be deleted");
+        return -1;
+    }
+    if (!to_integer(value, "doorbell", -1, INT32_MAX, &fd)) return -1;
+    as_region(self)->r.doorbell = (int)fd;
+    return 0;
+}
+
 static PyObject *get_readonly(PyObject *self, void *closure) {
     (void)closure;
     return PyBool_FromLong(as_region(self)->readonly);
@@ -205,9 +227,10 @@ static PyObject *get_readonly(PyObject *self, void *closure) {
 static PyObject *get_layout(PyObject *self, void *closure) {
     (void)closure;
     const struct k_region *r = &as_region(self)->r;
-    return Py_BuildValue("{s:n,s:n,s:n,s:n,s:n,s:n,s:n}", "bytes", (Py_ssize_t)r->bytes, "slots", (Py_ssize_t)r->slots_at,
+    return Py_BuildValue("{s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n}", "bytes", (Py_ssize_t)r->bytes, "slots", (Py_ssize_t)r->slots_at,
                          "pending", (Py_ssize_t)r->pending_at, "privs", (Py_ssize_t)r->privs_at, "priv_bytes", (Py_ssize_t)r->priv_bytes,
-                         "notes", (Py_ssize_t)r->notes_at, "buckets", (Py_ssize_t)r->buckets_at);
+                         "notes", (Py_ssize_t)r->notes_at, "buckets", (Py_ssize_t)r->buckets_at,
+                         "routes", (Py_ssize_t)r->routes_at);
 }
 
 static PyObject *region_repr(PyObject *object) {
@@ -230,10 +253,13 @@ static PyGetSetDef region_attributes[] = {
     WORD("copy_len_max", limits.copy_len_max, "Most bytes of one copy."),
     WORD("copy_buf", limits.copy_buf, "Bytes copied at a time."),
     WORD("owner_uid", limits.owner_uid, "User that owns the node."),
+    WORD("nr_nodes", limits.nr_nodes, "How many nodes it has routes for."),
+    WORD("nr_proxies", limits.nr_proxies, "How many proxy pairs can serve it."),
     WORD("members", members, "Slots that can be bound: nr_tasks + nr_procs."),
     WORD("nslots", members, "The same as members."),
     WORD("map_words", map_words, "64-bit words in a map of system slots."),
     {"name", get_name, NULL, "Name of the VM.", NULL},
+    {"doorbell", get_doorbell, set_doorbell, "The descriptor that is written when an armed proxy has work; -1: none. It is not closed with the region.", NULL},
     {"state", get_state, NULL, "VM_RUNNING, VM_ENDED or VM_CORRUPT, as of now.", NULL},
     {"bound", get_bound, NULL, "How many slots are bound, as of now (read without the lock).", NULL},
     {"readonly", get_readonly, NULL, "Whether it is mapped read-only.", NULL},
@@ -258,7 +284,7 @@ static PyMemberDef region_members[] = {
 };
 
 static PyType_Slot region_slots[] = {
-    {Py_tp_doc, "Region(fd, readonly=False, kernel_slot=0): a VM's shared memory, mapped and checked."},
+    {Py_tp_doc, "Region(fd, readonly=False, kernel_slot=0, doorbell=-1): a VM's shared memory, mapped and checked."},
     {Py_tp_init, (void *)region_init},
     {Py_tp_dealloc, (void *)region_dealloc},
     {Py_tp_repr, (void *)region_repr},

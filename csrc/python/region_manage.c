@@ -5,6 +5,8 @@
  */
 #include "binding.h"
 
+#include "../core/region.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -123,6 +125,56 @@ static PyObject *region_pay_debts(PyObject *object, PyObject *const *args, Py_ss
     if (slot >= self->r.slots && !check_slot(self, slot)) return NULL;
     WITHOUT_GIL(k_pay_debts(&self->r, slot))
     Py_RETURN_NONE;
+}
+
+/* ---- routes -------------------------------------------------------------------------------------------------------------- */
+
+static struct signature set_route_signature = {"set_route", 2, {INT_PARAM("node", 0, INT32_MAX, 0), INT_PARAM("word", 0, UINT32_MAX, 0), LOCK_MS_PARAM}, {NULL}};
+
+static PyObject *region_set_route(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    struct region *self = as_region(object);
+    union value v[PARAMS_MAX];
+    int code;
+    if (!parse_for(&set_route_signature, object, args, nargs, kwnames, v)) return NULL;
+    WITHOUT_GIL(code = k_step_route(&self->r, self->kernel_slot, (uint32_t)v[0].integer, (uint32_t)v[1].integer, (int)v[2].integer))
+    return PyLong_FromLong(code);
+}
+
+static struct signature route_of_signature = {"route_of", 1, {INT_PARAM("node", INT32_MIN, INT32_MAX, 0)}, {NULL}};
+
+static PyObject *region_route_of(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    const struct k_region *r = &as_region(object)->r;
+    union value v[PARAMS_MAX];
+    if (!parse_args(&route_of_signature, args, nargs, kwnames, v)) return NULL;
+    bool there = as_region(object)->map && v[0].integer >= 0 && v[0].integer < r->limits.nr_nodes;
+    uint32_t word = there ? __atomic_load_n(k_route_at(r, (uint32_t)v[0].integer), __ATOMIC_RELAXED) : 0;
+    return Py_BuildValue("(Ii)", word, there ? k_route_code(r, v[0].integer) : K_BADNODEID);
+}
+
+static struct signature cut_signature = {"cut", 2, {
+    INT_PARAM("node", 0, INT32_MAX, 0), INT_PARAM("code", -4095, -1, 0), OBJECT_PARAM("unbind"), LOCK_MS_PARAM,
+}, {NULL}};
+
+static PyObject *region_cut(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    struct region *self = as_region(object);
+    union value v[PARAMS_MAX];
+    int code;
+    if (!parse_for(&cut_signature, object, args, nargs, kwnames, v)) return NULL;
+    int unbind = v[2].object ? PyObject_IsTrue(v[2].object) : 0;
+    if (unbind < 0) return NULL;
+    WITHOUT_GIL(code = k_cut(&self->r, self->kernel_slot, (uint32_t)v[0].integer, (int)v[1].integer, unbind != 0, (int)v[3].integer))
+    return PyLong_FromLong(code);
+}
+
+static struct signature bury_proxies_signature = {"bury_proxies", 1, {INT_PARAM("px", 0, INT32_MAX, 0), LOCK_MS_PARAM}, {NULL}};
+
+static PyObject *region_bury_proxies(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    struct region *self = as_region(object);
+    union value v[PARAMS_MAX];
+    int code;
+    if (!parse_for(&bury_proxies_signature, object, args, nargs, kwnames, v)) return NULL;
+    WITHOUT_GIL(code = k_bury_proxies(&self->r, self->kernel_slot, (uint32_t)v[0].integer, (int)v[1].integer))
+    return PyLong_FromLong(code);
 }
 
 /* ---- snapshot ----------------------------------------------------------------------------------------------------------- */
@@ -345,6 +397,10 @@ PyMethodDef region_manage_methods[] = {
     {"notify", FASTCALL(region_notify), "notify(as_p_nr, dst, value=0, lock_ms=1000) -> code"},
     {"end", FASTCALL(region_end), "end(state): the VM is over; everyone in it wakes."},
     {"pay_debts", FASTCALL(region_pay_debts), "pay_debts(slot=own): wake those whom that slot was about to wake."},
+    {"set_route", FASTCALL(region_set_route), "set_route(node, word, lock_ms=1000) -> code: ROUTE_VM, ROUTE_CONNECTED, proxy pair + 1 from bit 16 on."},
+    {"route_of", FASTCALL(region_route_of), "route_of(node) -> (word, code): the route, and whether calls to the node can be made."},
+    {"cut", FASTCALL(region_cut), "cut(node, code, unbind=False, lock_ms=1000) -> code: end all that is under way with a node."},
+    {"bury_proxies", FASTCALL(region_bury_proxies), "bury_proxies(px, lock_ms=1000) -> code: finish what a dead pair of proxies had begun."},
     {"snapshot", FASTCALL(region_snapshot), "snapshot(slot, lock_ms=1000) -> dict | code: one consistent copy of a slot."},
     {"getpriv", FASTCALL(region_getpriv), "getpriv(slot, lock_ms=1000) -> (id, warn, level, traps, calls, alarm_ns, ipc_from, ipc_to) | code"},
     {"setpriv", FASTCALL(region_setpriv), "setpriv(slot, incarnation, privileges, lock_ms=1000) -> code"},

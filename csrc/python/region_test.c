@@ -34,8 +34,9 @@ static PyObject *code_and_wakes(int code, const struct k_wakes *wakes) {
 /* Parse; the first argument is the slot that acts: a member's or a kernel slot. */
 static bool parse_step(struct signature *s, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, union value *v) {
     if (!parse_args(s, args, nargs, kwnames, v) || !region_writable(as_region(self))) return false;
-    if (v[0].integer < as_region(self)->r.slots) return true;
-    PyErr_Format(PyExc_ValueError, "me must be below %u, not %lld", as_region(self)->r.slots, (long long)v[0].integer);
+    uint32_t actors = as_region(self)->r.members + K_KERNEL_SLOTS;
+    if (v[0].integer < actors) return true;
+    PyErr_Format(PyExc_ValueError, "me must be below %u, not %lld", actors, (long long)v[0].integer);
     return false;
 }
 

@@ -9,7 +9,7 @@
 #include "../core/region.h"
 
 static const struct k_limits limits = {
-    .vmid = 1, .node = 0, .nr_procs = NR_PROCS, .nr_tasks = NR_TASKS, .nr_sysprocs = NR_SYSPROCS, .notes = NOTES,
+    .vmid = 1, .node = 0, .nr_nodes = NODES, .nr_proxies = PROXIES, .nr_procs = NR_PROCS, .nr_tasks = NR_TASKS, .nr_sysprocs = NR_SYSPROCS, .notes = NOTES,
     .copy_len_max = 65536, .copy_buf = 4096, .owner_uid = 0, .name = "world",
 };
 

@@ -12,6 +12,7 @@
 
 enum { NR_TASKS = 3, NR_SYSPROCS = 7, NR_PROCS = 11, NOTES = 4, MEMBERS = NR_TASKS + NR_PROCS };
 enum { S = 3, T, U, V, A, B, C, D, E, F, G, K0 = MEMBERS, K1, K2 };
+enum { NODES = 4, PROXIES = 2 };
 enum { LOCK_MS = 5000 };
 
 struct world {

@@ -1,9 +1,8 @@
 """The records that the guide's listings of chapter 7 show, and the text that the view makes of them."""
 
-from drvs.api.info import NodeInfo, ProcessInfo, VmInfo
-from drvs.base.flags import DebugMask, Misc, Rts, VmState
+from drvs.api.info import NodeInfo, PairInfo, PeerInfo, ProcessInfo, VmInfo
+from drvs.base.flags import DebugMask, Misc, NodeFlag, PairFlag, Rts, VmState
 from drvs.base.ids import NO_PID, NONE, EndpointId, NodeId, ProcessNumber, VmId
-from drvs.procview import NodeRecord, ProxyProcess, ProxyRecord
 from drvs.procview.listings import of_node, of_proxies, of_vm
 
 NODE = NodeInfo(
@@ -11,19 +10,33 @@ NODE = NodeInfo(
     copy_len_max=524288, debug=DebugMask(0),
 )  # fmt: skip
 
-NODES = [
-    NodeRecord(node=NodeId(0), name="node0", flags=6, vms=1, local=True),
-    NodeRecord(node=NodeId(1), name="node1", flags=2, proxies=1, vms=1),
-    NodeRecord(node=NodeId(2), name="node2", flags=2, proxies=2, vms=0),
-]
 
-NODE1 = NodeRecord(node=NodeId(1), name="node1", flags=0, proxies=1, vms=1, sent=120, received=117)
+def peer(number: int, flags: int, px: int, *vms: int, sent: int = 0, received: int = 0) -> PeerInfo:
+    """A node that is called by its number."""
+    return PeerInfo(
+        node=NodeId(number), name=f"node{number}", flags=NodeFlag(flags), px=px, vms=tuple(map(VmId, vms)),
+        local=px < 0, sent=sent, received=received, sent_ns=0, received_ns=0,
+    )  # fmt: skip
 
 
-def pair(px: int, name: str, sender: int, receiver: int) -> ProxyRecord:
+NODES = [peer(0, 6, -1, 0), peer(1, 2, 1, 0), peer(2, 2, 2)]
+
+NODE1 = peer(1, 0, 1, 0, sent=120, received=117)
+
+
+def process(p_nr: int, node: int, name: str, pid: int = NO_PID, rts: int = 0, misc: int = 0) -> ProcessInfo:
+    """A process that waits for nobody and has sent nothing."""
+    return ProcessInfo(
+        vmid=VmId(0), p_nr=ProcessNumber(p_nr), endpoint=EndpointId(p_nr), name=name, pid=pid, tid=pid,
+        node=NodeId(node), rts=Rts(rts), misc=Misc(misc), getfrom=NONE, sendto=NONE, calling=False,
+        requests_only=False, sent_local=0, sent_remote=0, copied_local=0, copied_remote=0,
+    )  # fmt: skip
+
+
+def pair(px: int, name: str, sender: int, receiver: int) -> PairInfo:
     """A pair of proxies that leads to the node of its own number."""
-    processes = [ProxyProcess(pid=pid, tid=pid) for pid in (sender, receiver)]
-    return ProxyRecord(proxies=px, name=name, flags=1, sender=processes[0], receiver=processes[1], nodes=1 << px)
+    sends, receives = (process(px, 0, name, pid, misc=Misc.PROXY) for pid in (sender, receiver))
+    return PairInfo(px=px, name=name, flags=PairFlag.INUSE, sender=sends, receiver=receives, nodes=(NodeId(px),))
 
 
 LAB = VmInfo(
@@ -31,11 +44,7 @@ LAB = VmInfo(
     bound=1,
 )  # fmt: skip
 
-REMOTE = ProcessInfo(
-    vmid=VmId(0), p_nr=ProcessNumber(1), endpoint=EndpointId(1), name="SoyRemoto", pid=NO_PID, tid=NO_PID,
-    node=NodeId(1), rts=Rts.REMOTE, misc=Misc(0), getfrom=NONE, sendto=NONE, calling=False, requests_only=False,
-    sent_local=0, sent_remote=0, copied_local=0, copied_remote=0,
-)  # fmt: skip
+REMOTE = process(1, 1, "SoyRemoto", rts=Rts.REMOTE)
 
 LISTINGS = {
     "info": of_node.info(NODE),

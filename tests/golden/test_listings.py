@@ -7,8 +7,9 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
-from golden.records import LISTINGS, NODE, NODES
+from golden.records import LISTINGS, NODES
 
 from drvs.procview import bitmap
 from drvs.procview.listings import of_node, of_vm
@@ -79,15 +80,14 @@ def test_bitmaps_have_bit_0_at_the_right() -> None:
 
 
 def test_names_cannot_end_a_line_or_begin_another() -> None:
-    rows = [type(NODES[0])(node=NODES[0].node, name="x\n   1     6      -1\x1b[31m", flags=6)]
+    rows = [msgspec.structs.replace(NODES[0], name="x\n   1     6      -1\x1b[31m")]
     text = of_node.nodes(rows, 32)
     assert len(text.splitlines()) == 2
     assert "\x1b" not in text
 
 
 def test_many_nodes_make_wide_lines_and_not_more_of_them() -> None:
-    many = type(NODE)(**{name: getattr(NODE, name) for name in NODE.__struct_fields__} | {"nr_vms": 256})
-    line = of_node.nodes(NODES, many.nr_vms).splitlines()[1]
+    line = of_node.nodes(NODES, 256).splitlines()[1]
     assert len(line.split()[3]) == 256
 
 

@@ -1,4 +1,4 @@
-"""Mounting the view in tests: skipped where the host has no FUSE, and nothing stays mounted."""
+"""A node to look at, for each module of tests; mounts, skipped where the host has no FUSE; nothing stays mounted."""
 
 import os
 import select
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from drvs.base.errors import DrvsError
+import drvs
 from drvs.procview import fuse
 from drvs.procview.fuse import needs
-from support import nodes, procfs
+from support import children, guide, nodes, procfs
 
 
 class Mount:
@@ -19,7 +19,6 @@ class Mount:
 
     def __init__(self, runtime_dir: Path, where: Path) -> None:
         self.where = where
-        self._runtime_dir = runtime_dir
         before = procfs.descendants(os.getpid())
         self.pid = fuse.mount(str(runtime_dir), str(where))
         self.processes = procfs.descendants(os.getpid()) - before
@@ -47,6 +46,37 @@ def wait_unmounted(where: str) -> None:
             assert poll.poll(20_000), f"{where} stays mounted"
 
 
+@pytest.fixture(scope="module")
+def shared_node() -> Iterator[nodes.RunningNode]:
+    """A noded that the tests of a module share."""
+    with guide.node_of_a_module() as running:
+        yield running
+
+
+@pytest.fixture
+def served(shared_node: nodes.RunningNode) -> nodes.RunningNode:
+    """The node to look at; modules that end it have one of their own for each test."""
+    return shared_node
+
+
+@pytest.fixture
+def connection(served: nodes.RunningNode) -> Iterator[drvs.Node]:
+    """A connection to the node, which is as fresh after the test as it was before."""
+    with drvs.connect(served.runtime_dir) as connection:
+        yield connection
+        children.close_all()
+        for pair in connection.proxies():
+            connection.proxy_pair(pair.px).unbind()
+        for info in connection.vms():
+            connection.vm(info.vmid).end()
+
+
+@pytest.fixture
+def vm(connection: drvs.Node) -> drvs.VM:
+    """A VM named 'lab' there."""
+    return connection.create_vm("lab")
+
+
 @pytest.fixture
 def needs_fuse() -> None:
     """Skip the test where the view cannot be mounted."""
@@ -55,32 +85,29 @@ def needs_fuse() -> None:
 
 
 @pytest.fixture
-def mountpoint(runtime_dir: Path) -> Iterator[Path]:
+def mountpoint() -> Iterator[Path]:
     """An empty directory of the test's own."""
     with tempfile.TemporaryDirectory(prefix="drvs-view-") as place:
         yield Path(place)
 
 
 @pytest.fixture
-def mounting(needs_fuse: None, node: nodes.RunningNode, mountpoint: Path) -> Iterator[Callable[[], Mount]]:
-    """A function that mounts the view of `node`; unmounted at the end."""
+def mounting(needs_fuse: None, served: nodes.RunningNode, mountpoint: Path) -> Iterator[Callable[[], Mount]]:
+    """A function that mounts the view of the node; unmounted at the end."""
     made: list[Mount] = []
 
     def mount() -> Mount:
-        made.append(Mount(node.runtime_dir, mountpoint))
+        made.append(Mount(served.runtime_dir, mountpoint))
         return made[-1]
 
     yield mount
     if str(mountpoint) in fuse.mounted():
-        try:
-            fuse.umount(str(mountpoint), lazy=True)
-        except DrvsError as error:
-            print(error)
+        fuse.umount(str(mountpoint), lazy=True)
     for one in made:
         one.wait_gone()
 
 
 @pytest.fixture
 def mounted(mounting: Callable[[], Mount]) -> Mount:
-    """The view of `node`, mounted."""
+    """The view of the node, mounted."""
     return mounting()

@@ -106,72 +106,6 @@ def test_names_of_any_kind_stay_below_the_mount(vm: drvs.VM, mounted: Mount) -> 
     assert "vm_name=...\n" in mounted.text(".../info")
 
 
-@pytest.mark.slow
-def test_a_vm_of_thirty_thousand_endpoints_is_listed_in_seconds(
-    runtime_dir: Path, needs_fuse: None, mountpoint: Path
-) -> None:
-    running = nodes.start(runtime_dir, size={"nr_procs": 30_000})
-    mounted = Mount(runtime_dir, mountpoint)
-    with drvs.connect(runtime_dir) as node:
-        vm = node.create_vm("big", nr_sysprocs=67)
-        for _ in range(30_000):
-            node.client.call("bind", vmid=int(vm.id), region=False)
-        for file in ("procs", "stats"):
-            shown = subprocess.run(
-                ["wc", "-l", mounted.where / "big" / file], capture_output=True, text=True, check=True, timeout=20
-            )
-            assert shown.stdout.split()[0] == "30001"
-    running.stop()
-    mounted.wait_gone()
-
-
-# ---- noded and the node ----
-
-
-def test_it_survives_two_nodeds(node: nodes.RunningNode, vm: drvs.VM, mounted: Mount) -> None:
-    with open(mounted.where / "lab" / "info", "rb", buffering=0) as held:
-        for name in ("once", "twice"):
-            node.kill()
-            assert str(mounted.where) in fuse.mounted()
-            node.restart()
-            with vm.bind(name=name):
-                assert mounted.text("lab/procs").rstrip().endswith(name)
-            held.seek(0)
-            assert b"vm_name=lab\n" in held.read(1 << 16)
-
-
-def test_while_noded_is_away_it_says_so_and_stays(node: nodes.RunningNode, mounted: Mount) -> None:
-    node.kill()
-    with pytest.raises(OSError) as caught:
-        mounted.text("info")
-    assert caught.value.errno == errno.EHOSTDOWN
-    node.restart()
-    assert mounted.text("info").startswith("nodeid=0\n")
-
-
-def test_it_is_unmounted_when_the_node_ends_even_while_somebody_reads(node: nodes.RunningNode, mounted: Mount) -> None:
-    held = os.open(mounted.where / "info", os.O_RDONLY)
-    launch.down(node.runtime_dir)
-    mounted.wait_gone()
-    for late in (lambda: os.read(held, 100), lambda: os.close(held)):
-        with pytest.raises(OSError) as caught:
-            late()
-        assert caught.value.errno in (errno.ENOTCONN, errno.ECONNABORTED)
-    assert os.listdir(mounted.where) == []
-
-
-def test_another_node_in_the_same_place_is_not_shown(node: nodes.RunningNode, mounted: Mount) -> None:
-    launch.down(node.runtime_dir)
-    node.restart()
-    mounted.wait_gone()
-
-
-def test_a_noded_that_ends_alone_leaves_it(node: nodes.RunningNode, vm: drvs.VM, mounted: Mount) -> None:
-    launch.down(node.runtime_dir, keep=True)
-    node.restart()
-    assert "vm_name=lab" in mounted.text("lab/info")
-
-
 # ---- the process that serves it ----
 
 
@@ -202,13 +136,13 @@ def test_what_is_in_use_is_unmounted_only_lazily(mounted: Mount) -> None:
 # ---- refusals ----
 
 
-def test_places_that_cannot_be_mounted_on_are_named(mounted: Mount, node: nodes.RunningNode, tmp_path: Path) -> None:
+def test_places_that_cannot_be_mounted_on_are_named(mounted: Mount, served: nodes.RunningNode, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for place, what in ((mounted.where, "already"), (tmp_path, "not empty"), (tmp_path / "no", "No such file")):
         with pytest.raises(drvs.DrvsError, match=what):
-            fuse.mount(str(node.runtime_dir), str(place))
+            fuse.mount(str(served.runtime_dir), str(place))
     with pytest.raises(drvs.DrvsError, match="not a directory"):
-        fuse.mount(str(node.runtime_dir), str(tmp_path / "file"))
+        fuse.mount(str(served.runtime_dir), str(tmp_path / "file"))
     with pytest.raises(drvs.DrvsError, match="no view is mounted"):
         fuse.umount(str(tmp_path))
 

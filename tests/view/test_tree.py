@@ -1,14 +1,20 @@
 """The view as Python objects: what is in it comes and goes, and no name leads out of it."""
 
 import os
+import stat
 import struct
-from collections.abc import Iterator
 
+import msgspec
 import pytest
+from golden.records import LAB, NODE, pair, peer
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import drvs
+from drvs.api.info import NodeInfo, PairInfo, PeerInfo, VmInfo
 from drvs.core import LAYOUT, Region
 from drvs.procview import Directory, File, tree
+from drvs.procview.fuse.filesystem import Filesystem
 from drvs.procview.names import is_safe, unique_name
 from support import nodes
 from support.users import as_nobody
@@ -17,13 +23,6 @@ from daemon.helpers import wait_until
 
 OF_THE_NODE = ["info", "nodes", "proxies/info", "proxies/procs"]
 NOBODY = str(int(drvs.NONE))
-
-
-@pytest.fixture
-def connection(node: nodes.RunningNode) -> Iterator[drvs.Node]:
-    """A connection to the node."""
-    with drvs.connect(node.runtime_dir) as connection:
-        yield connection
 
 
 def paths(connection: drvs.Node) -> list[str]:
@@ -87,6 +86,8 @@ def test_a_node_that_is_not_initialised_shows_nothing(connection: drvs.Node) -> 
     connection.init(3)
     assert paths(connection) == OF_THE_NODE
     assert text(connection, "info").startswith("nodeid=3\n")
+    connection.end()
+    connection.init(0)
 
 
 def test_a_vm_that_was_stopped_for_its_damage_has_its_info_left(vm: drvs.VM) -> None:
@@ -97,6 +98,65 @@ def test_a_vm_that_was_stopped_for_its_damage_has_its_info_left(vm: drvs.VM) -> 
     vm.node.client.call("unbind", vmid=int(vm.id), endpoint=5, check=False)
     wait_until(lambda: paths(vm.node)[4:] == ["lab/info"], "the VM is stopped")
     assert "flags=4\n" in text(vm.node, "lab/info")
+
+
+# ---- other nodes and the proxies that lead there ----
+
+
+@pytest.fixture
+def linked(vm: drvs.VM) -> drvs.Node:
+    """A node with a pair 1, in whose process the test runs, that leads to node 5, where VM lab runs too."""
+    vm.node.bind_proxies("carrier", 1)
+    vm.node.node_up("far", 5, 1)
+    vm.add_node(5)
+    return vm.node
+
+
+def test_nodes_have_a_line_and_a_directory_while_they_are_known(linked: drvs.Node) -> None:
+    lab = "-" * 31 + "X"
+    assert lines(linked, "nodes") == [["0", "6", "-1", lab, "node0"], ["5", "2", "1", lab, "far"]]
+    assert paths(linked)[-2:] == ["far/info", "far/stats"]
+    pid = str(os.getpid())
+    assert lines(linked, "far/info") == [["5", "2", pid, pid, lab, "far"]]
+    assert lines(linked, "far/stats") == [["5", "2", "1", "0", "0", "far"]]
+    far = tree(linked).find("far/info")
+    assert isinstance(far, File)
+    linked.node_up("moved", 5, 1)
+    assert paths(linked)[-2:] == ["moved/info", "moved/stats"]
+    with pytest.raises(FileNotFoundError):
+        far.read()
+    linked.node_down(5)
+    assert [line[-1] for line in lines(linked, "nodes")] == ["node0"]
+    assert paths(linked)[4:] == ["lab/info", "lab/procs", "lab/stats"]
+
+
+def test_pairs_of_proxies_are_listed_with_their_processes_and_nodes(linked: drvs.Node) -> None:
+    pid = str(os.getpid())
+    assert lines(linked, "proxies/info") == [["1", "1", pid, pid, "carrier", "-" * 26 + "X-----"]]
+    pair = linked.proxy_pair(1)
+    pair.connect()
+    assert lines(linked, "far/info")[0][:2] == ["5", "E"]
+    rest = ["3", *[NOBODY] * 3, "carrier"]
+    assert lines(linked, "proxies/procs") == [["1", kind, pid, "0", *rest] for kind in ("sender", "recver")]
+    pair.unbind()
+    assert lines(linked, "proxies/info") == lines(linked, "proxies/procs") == []
+    assert paths(linked)[4:] == ["lab/info", "lab/procs", "lab/stats"]
+
+
+def test_a_vm_shows_the_nodes_it_runs_on_and_where_its_processes_are(linked: drvs.Node) -> None:
+    shown = text(linked, "lab/info")
+    assert "vm_nodes=21\n" in shown
+    assert "-" * 26 + "X----X\n" in shown
+    linked.vm("lab").rmtbind("SoyRemoto", 1, 5)
+    assert lines(linked, "lab/procs") == [["0", "1", "1", "-1", "5", "1000", *[NOBODY] * 4, "SoyRemoto"]]
+    linked.vm("lab").remove_node(5)
+    assert "vm_nodes=1\n" in text(linked, "lab/info")
+
+
+def test_a_node_that_is_called_like_a_vm_has_a_directory_of_its_own(linked: drvs.Node) -> None:
+    linked.node_up("lab", 5, 1)
+    assert paths(linked)[4:] == ["lab/info", "lab/procs", "lab/stats", "lab~node5/info", "lab~node5/stats"]
+    assert lines(linked, "lab~node5/info")[0][-1] == "lab"
 
 
 # ---- what is gone ----
@@ -125,13 +185,13 @@ def test_a_file_of_a_vm_that_has_ended_is_gone_even_if_another_has_its_number(vm
         found.read()
 
 
-def test_without_noded_the_tree_says_so(node: nodes.RunningNode, connection: drvs.Node) -> None:
+def test_without_noded_the_tree_says_so(served: nodes.RunningNode, connection: drvs.Node) -> None:
     root = tree(connection)
     assert root.entries()
-    node.kill()
+    served.kill()
     with pytest.raises(drvs.DaemonGone):
         root.entries()
-    node.restart()
+    served.restart()
     assert root.entries()
 
 
@@ -188,3 +248,51 @@ def test_entries_have_the_name_they_are_found_by(vm: drvs.VM) -> None:
                 walk(entry)
 
     walk(tree(vm.node))
+
+
+class Hostile:
+    """What a node would say whose VM and peers are called as they please; only what the tree asks."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def vms(self) -> list[VmInfo]:
+        """One VM, called by the first name."""
+        return [msgspec.structs.replace(LAB, name=self.names[0])]
+
+    def nodes(self) -> list[PeerInfo]:
+        """A node for each name."""
+        return [msgspec.structs.replace(peer(n, 2, 1), name=name) for n, name in enumerate(self.names, 1)]
+
+    def proxies(self) -> list[PairInfo]:
+        """A pair for each name."""
+        return [pair(n, name, 1, 1) for n, name in enumerate(self.names)]
+
+    def info(self) -> NodeInfo:
+        """Its limits."""
+        return NODE
+
+
+@given(st.lists(st.text(max_size=20) | st.sampled_from(["..", ".", "info", "proxies", "VM0", "node1"]), min_size=1))
+@example(["../../etc/passwd", "..", "/", "a/b", "\0", "\n", "\udcff", "info", "node1", "VM0", "VM0"])
+def test_whatever_the_names_are_every_file_has_one_path_below_the_root(names: list[str]) -> None:
+    root = tree(Hostile(names))  # type: ignore[arg-type]
+    system = Filesystem(root, lambda: None)
+    found = [file.path for file in root.files()]
+    assert len(found) == len(set(found)) == len(OF_THE_NODE) + 3 + 2 * len(names)
+    for path in found:
+        parts = path.split("/")
+        assert len(parts) <= 2
+        assert all(is_safe(part) for part in parts)
+        assert stat.S_ISREG(system.getattr(f"/{path}")["st_mode"])
+    assert set(system.readdir("/", 0)) == {".", "..", *(path.split("/")[0] for path in found)}
+
+
+def test_hostile_names_cannot_forge_a_line() -> None:
+    node = Hostile(["x\n   7     6      -1 forged", "\x1b[31mred", "a\tb\rc"])
+    for path in ("nodes", "proxies/info", "proxies/procs", "node1/info", "node1/stats"):
+        found = tree(node).find(path)  # type: ignore[arg-type]
+        assert isinstance(found, File)
+        shown = found.read().text
+        assert all(line.isprintable() for line in shown.splitlines())
+        assert len(shown.splitlines()) in (2, 4, 7)

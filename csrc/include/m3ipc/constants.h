@@ -129,6 +129,8 @@
 #define NODE_RCONNECTED 8
 #define PROXIES_FREE 0
 #define PROXIES_INUSE 1
+#define PROXIES_SCONNECTED 2
+#define PROXIES_RCONNECTED 4
 
 /* ---- d_dbglvl: what the node logs ---- */
 
@@ -161,6 +163,7 @@
 #define CMD_HELLO 10
 #define CMD_HELL0 CMD_HELLO /* as the authors spell it */
 #define CMD_SHUTDOWN 11
+#define CMD_CANCEL 16 /* the caller waits no longer for call number c_call */
 #define MASK_ACKNOWLEDGE (1 << 13)
 #define CMD_SEND_ACK (CMD_SEND_MSG | MASK_ACKNOWLEDGE)
 #define CMD_NTFY_ACK (CMD_NTFY_MSG | MASK_ACKNOWLEDGE)
@@ -170,5 +173,8 @@
 #define CMD_COPYOUT_DATA (CMD_COPYOUT_RQST | MASK_ACKNOWLEDGE)
 #define CMD_COPYLCL_ACK (CMD_COPYLCL_RQST | MASK_ACKNOWLEDGE)
 #define CMD_COPYRMT_ACK (CMD_COPYRMT_RQST | MASK_ACKNOWLEDGE)
+#define CMD_FLAG_LAST 1  /* c_flags: the last piece of a copy */
+#define CMD_FLAG_TRACE 2 /* c_trace is one */
+#define CMD_FLAG_NOACK 4 /* nobody waits for the acknowledgement */
 
 #endif

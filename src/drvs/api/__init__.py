@@ -10,9 +10,10 @@
 from drvs.api.block import Block
 from drvs.api.endpoint import Endpoint
 from drvs.api.entry import connect, wait_for_bind
-from drvs.api.info import NodeInfo, ProcessInfo, VmInfo
+from drvs.api.info import NodeInfo, PairInfo, PeerInfo, ProcessInfo, VmInfo
 from drvs.api.node import Node
 from drvs.api.privileges import Privileges
+from drvs.api.proxies import ProxyPair
 from drvs.api.vm import VM
 
 __all__ = [
@@ -21,8 +22,11 @@ __all__ = [
     "Endpoint",
     "Node",
     "NodeInfo",
+    "PairInfo",
+    "PeerInfo",
     "Privileges",
     "ProcessInfo",
+    "ProxyPair",
     "VmInfo",
     "connect",
     "wait_for_bind",

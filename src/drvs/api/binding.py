@@ -52,18 +52,29 @@ def attach_found(node: Node, reply: Reply, spin_us: int) -> Endpoint:
 
 
 def _region(reply: Reply) -> core.Region:
-    fd = reply.take_fd()
+    """The region whose descriptor and doorbell came with an answer; the Region keeps a doorbell of its own."""
     try:
-        status = os.fstat(fd)
-        key = status.st_dev, status.st_ino
-        with _lock:
-            region = _mapped.get(key)
-            if region is None:
-                region = _mapped[key] = core.Region(fd)
-        return region
+        return map_region(*reply.fds[:2])
     finally:
-        os.close(fd)
         reply.close()
+
+
+def map_region(fd: int, bell: int) -> core.Region:
+    """Return the region behind a descriptor, mapped once; both descriptors stay the caller's.
+
+    Raises:
+        CorruptStateError: the region is damaged or of another version.
+    """
+    status = os.fstat(fd)
+    key = status.st_dev, status.st_ino
+    with _lock:
+        region = _mapped.get(key)
+        if region is None:
+            kept = os.dup(bell)
+            region = core.Region(fd, doorbell=kept)
+            weakref.finalize(region, os.close, kept).atexit = False
+            _mapped[key] = region
+    return region
 
 
 def start_over() -> None:

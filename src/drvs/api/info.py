@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from drvs.base.flags import DebugMask, Misc, Rts, VmState
+from drvs.base.flags import DebugMask, Misc, NodeFlag, PairFlag, Rts, VmState
 from drvs.base.ids import NONE, EndpointId, NodeId, ProcessNumber, VmId
 
 _REQUESTS_ONLY = 1 << 28  # the core's own bit: RECEIVING, but requests alone
@@ -127,3 +127,90 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
             copied_local=row["copied_local"],
             copied_remote=row["copied_remote"],
         )
+
+
+class PeerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as this one knows it (node_usr of the guide).
+
+    Attributes:
+        node: its number.
+        name: its name, empty if it is not known.
+        flags: NodeFlag(0) if it is not known, ATTACHED once a proxy pair leads there, and what of that is connected.
+        px: the proxy pair that leads there, -1 if none does.
+        vms: the VMs of this node that run there too.
+        local: it is this node.
+        sent, received: commands that its proxies have carried.
+        sent_ns, received_ns: when they last did (CLOCK_REALTIME in nanoseconds), 0 for never.
+    """
+
+    node: NodeId
+    name: str
+    flags: NodeFlag
+    px: int
+    vms: tuple[VmId, ...]
+    local: bool
+    sent: int
+    received: int
+    sent_ns: int
+    received_ns: int
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can go there and come from there."""
+        return self.local or NodeFlag.SCONNECTED | NodeFlag.RCONNECTED in self.flags
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> PeerInfo:
+        """Return the record for a node as noded describes it."""
+        return cls(
+            node=NodeId(row["node"]),
+            name=row["name"],
+            flags=NodeFlag(row["flags"]),
+            px=row["px"],
+            vms=tuple(map(VmId, bits(row["vms"]))),
+            local=row["local"],
+            sent=row["sent"],
+            received=row["received"],
+            sent_ns=row["sent_ns"],
+            received_ns=row["received_ns"],
+        )
+
+
+class PairInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A proxy pair.
+
+    Attributes:
+        px: its number.
+        name: its name.
+        flags: INUSE, and what is connected to all of its nodes.
+        sender, receiver: its two processes (p_nr is the pair's number, endpoint NONE); they may be one.
+        nodes: the nodes that it leads to.
+    """
+
+    px: int
+    name: str
+    flags: PairFlag
+    sender: ProcessInfo
+    receiver: ProcessInfo
+    nodes: tuple[NodeId, ...]
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> PairInfo:
+        """Return the record for a pair as noded describes it."""
+        return cls(
+            px=row["px"],
+            name=row["name"],
+            flags=PairFlag(row["flags"]),
+            sender=_proxy(row["sender"]),
+            receiver=_proxy(row["receiver"]),
+            nodes=tuple(map(NodeId, row["nodes"])),
+        )
+
+
+def _proxy(row: dict[str, Any]) -> ProcessInfo:
+    return ProcessInfo.from_row(row["vmid"], {"call": 0, "copied_local": 0, "copied_remote": 0, **row})
+
+
+def bits(bitmap: int) -> list[int]:
+    """Return the numbers of the bits that are set."""
+    return [bit for bit in range(bitmap.bit_length()) if bitmap >> bit & 1]

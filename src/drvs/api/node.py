@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
 from drvs.api import binding
 from drvs.api.endpoint import Endpoint
-from drvs.api.info import NodeInfo, VmInfo
+from drvs.api.info import NodeInfo, PairInfo, PeerInfo, VmInfo
+from drvs.api.proxies import ProxyPair
 from drvs.api.timeouts import to_milliseconds
 from drvs.api.vm import VM
 from drvs.base.codes import Code
@@ -155,6 +157,7 @@ class Node:
         nr_tasks: int | None = None,
         nr_sysprocs: int | None = None,
         notes: int | None = None,
+        nodes: Iterable[int] = (),
     ) -> VM:
         """Create a VM.
 
@@ -162,6 +165,7 @@ class Node:
             name: at most 15 bytes, unique on the node.
             vmid: its number; None for the lowest free one.
             nr_procs, nr_tasks, nr_sysprocs, notes: its limits; None for the node's.
+            nodes: other nodes that it runs on; `VM.add_node` adds more.
 
         Raises:
             AccessDenied: the caller is neither root nor the owner of the node.
@@ -177,6 +181,7 @@ class Node:
             "nr_sysprocs": nr_sysprocs,
             "notes": notes,
         }
+        limits["nodes"] = sum(1 << number for number in {*nodes})
         reply = self.client.call("vm_init", name=name, vmid=vmid, **limits)
         return VM(self, reply["vmid"], name, owned=True)
 
@@ -198,6 +203,100 @@ class Node:
     def vms(self) -> list[VmInfo]:
         """Return the VMs of the node."""
         return [VmInfo.from_reply(row) for row in self.client.call("vm_list")["vms"]]
+
+    # ---- other nodes, and the proxies that lead there
+
+    def bind_proxies(
+        self, name: str, px: int, sender_pid: int | None = None, receiver_pid: int | None = None
+    ) -> ProxyPair:
+        """Register a proxy pair: the processes that carry what goes to other nodes.
+
+        The pair ends with the first of its processes; the other one gets SIGPIPE then.
+
+        Args:
+            name: at most 15 bytes; no other pair and no VM has it.
+            px: the pair's number, 0 <= px < min(nr_nodes, 256).
+            sender_pid, receiver_pid: process or thread ids; None for the caller.
+
+        Returns:
+            The pair: a context manager that forgets it at its end.
+
+        Raises:
+            AccessDenied: the caller is neither root nor the owner of the node.
+            Busy: the number or the name is taken.
+            Unreachable: there is no such number.
+            OutOfRange: there is no such process.
+
+        Canonical: mnx_proxies_bind (guide 5.1.1)
+        """
+        self.client.call("proxies_bind", name=name, px=px, sender=sender_pid, receiver=receiver_pid)
+        return ProxyPair(self, px, name, owned=True)
+
+    def proxy_pair(self, px: int) -> ProxyPair:
+        """Return a registered pair by its number.
+
+        Raises:
+            Unreachable: it is not registered.
+
+        Canonical: mnx_getproxyinfo (guide 5.1.4)
+        """
+        return ProxyPair(self, px, self.client.call("getproxyinfo", px=px)["name"])
+
+    def proxies(self) -> list[PairInfo]:
+        """Return all pairs that are registered."""
+        return [PairInfo.from_row(row) for row in self.client.call("proxies")["proxies"]]
+
+    def node_up(self, name: str, node: int, px: int) -> None:
+        """Reach another node through a pair.
+
+        Args:
+            name: at most 15 bytes, that no other node has.
+            node: the node's number.
+            px: the pair's.
+
+        Raises:
+            AccessDenied: the caller is neither root nor the owner of the node.
+            Unreachable: no other node has that number, or the pair is not registered.
+            Busy: the node is reached through another pair, or the name is taken.
+
+        Canonical: mnx_node_up (guide 5.1.8)
+        """
+        self.client.call("node_up", name=name, node=node, px=px)
+
+    def node_down(self, node: int) -> None:
+        """Reach a node no longer: what is under way with it ends with Unreachable (NOPROXY).
+
+        Raises:
+            AccessDenied: the caller is neither root nor the owner of the node.
+            Unreachable: no other node has that number, or no pair leads there.
+
+        Canonical: mnx_node_down (guide 5.1.9)
+        """
+        self.client.call("node_down", node=node)
+
+    def node_info(self, node: int) -> PeerInfo:
+        """Return what is known of a node.
+
+        Raises:
+            AccessDenied: the caller is neither root nor the owner of the node.
+            Unreachable: no node has that number.
+
+        Canonical: mnx_getnodeinfo (guide 5.1.6)
+        """
+        return PeerInfo.from_row(self.client.call("getnodeinfo", node=node).fields)
+
+    def nodes(self) -> list[PeerInfo]:
+        """Return this node and all others that are known."""
+        return [PeerInfo.from_row(row) for row in self.client.call("nodes")["nodes"]]
+
+    def set_name(self, name: str) -> None:
+        """Name this node; otherwise it is called "node" and its number.
+
+        Raises:
+            AccessDenied: the caller is neither root nor the owner of the node.
+            Busy: another node has that name.
+        """
+        self.client.call("node_name", name=name)
 
     # ---- processes
 

@@ -153,6 +153,32 @@ class VM:
         except (NotBound, NotRunning):
             pass
 
+    # ---- nodes
+
+    def add_node(self, node: int) -> None:
+        """Let the VM have processes on another node.
+
+        Raises:
+            AccessDenied: the caller is neither root nor the owner of the node.
+            Unreachable: no other node has that number, no proxies lead there, or the VM runs there already.
+
+        Canonical: mnx_add_node (guide 5.1.5)
+        """
+        self._call("add_node", node=node)
+
+    def remove_node(self, node: int) -> None:
+        """Take a node out of the VM.
+
+        What is under way there ends with Unreachable (NOVMNODE), and its processes cannot be addressed here any more.
+
+        Raises:
+            AccessDenied: the caller is neither root nor the owner of the node.
+            Unreachable: no other node has that number, or the VM does not run there.
+
+        Canonical: mnx_del_node (guide 5.1.7)
+        """
+        self._call("del_node", node=node)
+
     # ---- finding and waiting
 
     def lookup(self, name: str, timeout: float | None = 0) -> EndpointId:

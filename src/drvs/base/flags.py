@@ -36,6 +36,38 @@ class Misc(IntFlag):
     WOKENUP = 1 << 9
 
 
+class NodeFlag(IntFlag):
+    """What is true of a node (n_flags): 0 while no proxy pair leads to it. The local node is ATTACHED | SCONNECTED."""
+
+    ATTACHED = 1 << 1
+    SCONNECTED = 1 << 2
+    RCONNECTED = 1 << 3
+
+
+class PairFlag(IntFlag):
+    """What is true of a proxy pair: 0 while nobody has it."""
+
+    INUSE = 1 << 0
+    SCONNECTED = 1 << 1
+    RCONNECTED = 1 << 2
+
+
+class Connection(IntEnum):
+    """What a proxy pair tells of its connections."""
+
+    CONNECT_SENDER = 1
+    CONNECT_RECEIVER = 2
+    DISCONNECT_SENDER = 3
+    DISCONNECT_RECEIVER = 4
+
+
+class Route(IntFlag):
+    """The flags in the word of a region's route table; bits 16 to 31 are the proxy pair + 1."""
+
+    VM = 1 << 0
+    CONNECTED = 1 << 1
+
+
 class DebugMask(IntFlag):
     """Categories of noded's log (d_dbglvl); 0 logs none of them, 0xFFFFFFFF all."""
 

@@ -42,6 +42,7 @@ NOTES = _limit("notes", 0, "notifications from user slots that may wait in a VM;
 # What those may be at most.
 MAX_VMS = 256
 MAX_NODES = 4096
+MAX_PAIRS = 256
 MAX_PROCS = 32000
 MIN_TASKS = 3
 MAX_TASKS = 299

@@ -41,6 +41,37 @@ REPLY: Final[int]
 VCOPY: Final[int]
 RELAY: Final[int]
 
+ROUTE_VM: Final[int]
+ROUTE_CONNECTED: Final[int]
+ROUTE_PX_SHIFT: Final[int]
+WIRE_HEADER: Final[int]
+WIRE_DATA_MAX: Final[int]
+WIRE_RECORD_MAX: Final[int]
+CMD_SEND_MSG: Final[int]
+CMD_NTFY_MSG: Final[int]
+CMD_SNDREC_MSG: Final[int]
+CMD_REPLY_MSG: Final[int]
+CMD_COPYIN_DATA: Final[int]
+CMD_COPYOUT_RQST: Final[int]
+CMD_COPYLCL_RQST: Final[int]
+CMD_COPYRMT_RQST: Final[int]
+CMD_COPYIN_RQST: Final[int]
+CMD_HELLO: Final[int]
+CMD_SHUTDOWN: Final[int]
+CMD_CANCEL: Final[int]
+CMD_ACK: Final[int]
+CMD_SEND_ACK: Final[int]
+CMD_NTFY_ACK: Final[int]
+CMD_SNDREC_ACK: Final[int]
+CMD_REPLY_ACK: Final[int]
+CMD_COPYIN_ACK: Final[int]
+CMD_COPYOUT_DATA: Final[int]
+CMD_COPYLCL_ACK: Final[int]
+CMD_COPYRMT_ACK: Final[int]
+CMD_LAST: Final[int]
+CMD_TRACE: Final[int]
+CMD_NOACK: Final[int]
+
 BLOCKED: Final[int]
 CONTENDED: Final[int]
 MORE: Final[int]
@@ -547,13 +578,14 @@ class Region:
         fd: the file; it can be closed afterwards.
         readonly: map without the right to write. Only attributes, holder, encode and decode work then.
         kernel_slot: which of the KERNEL_SLOTS to act through.
+        doorbell: an eventfd that is written when an armed proxy has work (-1: none). It must stay open.
 
     Raises:
         ValueError: the file is no region of this version, or damaged; the text says which.
         OSError: it cannot be mapped.
     """
 
-    def __init__(self, fd: int, readonly: bool = False, kernel_slot: int = 0) -> None: ...
+    def __init__(self, fd: int, readonly: bool = False, kernel_slot: int = 0, doorbell: int = -1) -> None: ...
     @staticmethod
     def bytes_for(
         vmid: int = 0,
@@ -566,6 +598,8 @@ class Region:
         copy_buf: int = 32768,
         owner_uid: int = 0,
         name: str = "",
+        nr_nodes: int = 32,
+        nr_proxies: int = 32,
     ) -> int:
         """Return the size of a region with these limits; ValueError if one is out of range."""
     @staticmethod
@@ -581,6 +615,8 @@ class Region:
         copy_buf: int = 32768,
         owner_uid: int = 0,
         name: str = "",
+        nr_nodes: int = 32,
+        nr_proxies: int = 32,
     ) -> None:
         """Write an empty VM into an empty file; OSError (ENOSPC) if not all of its pages can be had."""
     @property
@@ -602,6 +638,14 @@ class Region:
     @property
     def owner_uid(self) -> int: ...
     @property
+    def nr_nodes(self) -> int:
+        """How many nodes it has routes for."""
+    @property
+    def nr_proxies(self) -> int:
+        """How many proxy pairs can serve it."""
+    doorbell: int
+    """The descriptor that is written when an armed proxy has work; -1: none."""
+    @property
     def members(self) -> int:
         """Slots that can be bound: nr_tasks + nr_procs."""
     @property
@@ -622,8 +666,8 @@ class Region:
     def readonly(self) -> bool: ...
     @property
     def layout(self) -> dict[str, int]:
-        """Where the tables of this region start: slots, pending, privs, priv_bytes, notes, buckets; and bytes,
-        its size."""
+        """Where the tables of this region start: slots, pending, privs, priv_bytes, notes, buckets, routes; and
+        bytes, its size."""
     def bind(
         self,
         slot: int,
@@ -646,6 +690,24 @@ class Region:
         """End the receive of an endpoint with WOKENUP, or have its next one end so."""
     def notify(self, as_p_nr: int, dst: int, value: int = 0, lock_ms: int = 1000) -> int:
         """Notify an endpoint on behalf of any process number (HARDWARE, SYSTEM, or one that is not bound)."""
+    def set_route(self, node: int, word: int, lock_ms: int = 1000) -> int:
+        """Write the route to a node: ROUTE_VM if the VM runs there, ROUTE_CONNECTED, and the proxy pair that serves
+        it, plus 1, from bit ROUTE_PX_SHIFT on. BADNODEID."""
+    def route_of(self, node: int) -> tuple[int, int]:
+        """Return the route to a node, and the code of a call there: OK, BADNODEID, NOVMNODE, NOPROXY or NOTCONN, in
+        that order."""
+    def cut(self, node: int, code: int, unbind: bool = False, lock_ms: int = 1000) -> int:
+        """End all that is under way with a node: calls to its processes and their calls here, those who wait on them,
+        and copies. Set the route first, so that nothing new begins.
+
+        Args:
+            node: the node.
+            code: what those who wait get.
+            unbind: unbind the processes of that node, too.
+            lock_ms: milliseconds to wait for the VM's lock, each time.
+        """
+    def bury_proxies(self, px: int, lock_ms: int = 1000) -> int:
+        """Finish what a pair of proxies that died had begun: copies it held, wake-ups it owed."""
     def end(self, state: int) -> None:
         """Declare the VM over (VM_ENDED, VM_CORRUPT): everyone in it wakes with VMNOTRUN or BADVMID. Needs no
         lock."""
@@ -709,6 +771,67 @@ class Region:
     def copy_end(self, me: int) -> tuple[int, list[int]]:
         """Let the parties of a copy go: SRCDIED or DSTDIED if one was unbound meanwhile; and the slots made
         runnable."""
+
+class Proxy:
+    """One pair of proxies, as the process that runs it sees it: takes what VMs have for other nodes, and puts what
+    came from there.
+
+    Nothing here waits, but for a VM's lock. Use a Proxy from one thread at a time, and one for each proxy pair.
+
+    Args:
+        px: number of the pair.
+        node: the node that it runs on.
+        sends: it takes commands.
+        receives: it puts them.
+    """
+
+    def __init__(self, px: int, node: int, sends: bool = True, receives: bool = True) -> None: ...
+    def add(self, region: Region) -> None:
+        """Serve a VM, in place of an earlier one with the same vmid."""
+    def remove(self, vmid: int) -> None:
+        """Serve a VM no longer; KeyError if there is none."""
+    def take(self, limit: int = 64, skip: frozenset[int] | None = None, now_ns: int = 0) -> list[tuple[int, bytes]]:
+        """Return up to `limit` commands that wait, oldest first in each VM: (node it goes to, record). A large copy
+        gives a piece at a time, behind what waited before it.
+
+        Args:
+            limit: how many.
+            skip: nodes to leave alone, whose links are full.
+            now_ns: CLOCK_REALTIME for the records; 0: as it is.
+        """
+    def put(self, records: Buffer, snode: int = -1) -> list[tuple[int, int]]:
+        """Deliver records, one after the other. Returns (offset, code) of those that came to nothing, and of which the
+        other side has not been told: BADVMID, VMNOTRUN, BADNODEID, NOVMNODE, NOPROXY, NOTCONN, RANGE, or TIMEDOUT if
+        the VM's lock was not to be had (that one may be put again).
+
+        Args:
+            records: whole records.
+            snode: the node they come from: others are refused with BADNODEID. -1: whatever they say.
+
+        Raises:
+            ValueError: a record is malformed; those before it were delivered.
+        """
+    def arm(self) -> bool:
+        """Have the doorbell rung when there is something to take. False: there is already."""
+    def ready(self) -> bool:
+        """Whether there seems to be something to take; a look without any lock, for spinning."""
+    @property
+    def px(self) -> int: ...
+    @property
+    def node(self) -> int: ...
+    @property
+    def vmids(self) -> list[int]:
+        """The VMs that it serves."""
+
+def encode_command(fields: dict[str, Any], /) -> bytes:
+    """Return the record that carries a command; fields that are not given are 0.
+
+    Fields: cmd, vmid, src, dst, snode, dnode, rcode, rnode, v_src, v_dst, v_rqtr, v_bytes, v_saddr, v_daddr, flags,
+    call, answers, incarnation, time_ns; trace (16 bytes), payload.
+    """
+
+def decode_command(record: Buffer, /) -> dict[str, Any]:
+    """Return the fields of one record; ValueError says what is wrong with it."""
 
 def now_ns() -> int:
     """Return CLOCK_MONOTONIC in nanoseconds: the clock of all deadlines."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from drvs.base import limits
 from drvs.base.codes import Code
 from drvs.base.flags import DebugMask
+from drvs.daemon.pairs import ring
 from drvs.daemon.refusal import Refused
 from drvs.daemon.table import Record, State
 from drvs.daemon.vm import Burial, Vm
@@ -191,6 +192,8 @@ class Book:
         vm.region.pay_debts(burial.slot)
         if code in (Code.BADVMID, Code.BADPROC):
             self._node.declare_corrupt(vm, f"slot {burial.slot} could not be freed")
+        if self._node.pairs.in_use:
+            ring(vm.bell)  # it may have died just before it rang
         return True
 
     def room(self) -> bool:

@@ -63,7 +63,7 @@ def _kept_vms(where: str, *, end: bool) -> int:
         return 0
     with sock:
         held = store.listing(sock)
-        regions = [fd for name, fd in held.items() if name != store.TABLE]
+        regions = [fd for name, fd in held.items() if name.startswith("vm-")]
         if end:
             for fd in regions:
                 _end_region(fd)

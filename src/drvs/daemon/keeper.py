@@ -21,8 +21,8 @@ from drvs.base import limits, paths
 from drvs.daemon.credentials import peer_of
 
 PACKET = 256
-#: One for each VM and the bind table.
-HOLD_MAX = limits.MAX_VMS + 8
+#: Two for each VM, one for each proxy pair, the bind table and the ledger.
+HOLD_MAX = 2 * limits.MAX_VMS + limits.MAX_PAIRS + 8
 
 
 class Keeper:

@@ -10,12 +10,16 @@ from drvs.base.flags import VmState
 from drvs.daemon import procfiles
 from drvs.daemon.alarms import Alarms
 from drvs.daemon.bindings import Book, Process
+from drvs.daemon.ledger import Ledger
 from drvs.daemon.log import LogFile
 from drvs.daemon.loop import Loop
+from drvs.daemon.pairs import Pairs
+from drvs.daemon.peers import Peers
 from drvs.daemon.refusal import Refused
-from drvs.daemon.store import Store, region_name
+from drvs.daemon.routes import Routes
+from drvs.daemon.store import Store, doorbell_name, region_name
 from drvs.daemon.table import BindTable
-from drvs.daemon.vm import Vm, VmLimits, make_region
+from drvs.daemon.vm import Vm, VmLimits, make_bell, make_region
 from drvs.daemon.waits import Waits
 from drvs.daemon.watch import Watch
 from drvs.daemon.watchdog import Watchdog
@@ -32,6 +36,11 @@ class NodeLimits(NamedTuple):
     copy_buf: int = limits.COPY_BUF
     copy_len_max: int = limits.COPY_LEN_MAX
     notes: int = limits.NOTES
+
+    @property
+    def nr_pairs(self) -> int:
+        """How many proxy pairs there may be."""
+        return min(self.nr_nodes, limits.MAX_PAIRS)
 
     def check(self) -> None:
         """Refuse limits that cannot be met.
@@ -63,8 +72,9 @@ class Node:
     """What noded is responsible for. The calls are in `calls/`; what they change is changed here."""
 
     def __init__(
-        self, runtime_dir: str, loop: Loop, log: LogFile, store: Store, table: BindTable, fd_limit: int
-    ) -> None:
+        self, runtime_dir: str, loop: Loop, log: LogFile, store: Store, table: BindTable, fd_limit: int,
+        kept_ledger: int | None = None,
+    ) -> None:  # fmt: skip
         self.runtime_dir = runtime_dir
         self.loop = loop
         self.log = log
@@ -84,6 +94,10 @@ class Node:
         self.waits = Waits(self)
         self.watchdog = Watchdog(self)
         self.alarms = Alarms(self)
+        self.pairs = Pairs(self)
+        self.peers = Peers(self)
+        self.routes = Routes(self)
+        self.ledger = Ledger(kept_ledger)
         self.keeps = False  # end without ending the VMs
 
     # ---- drvs_init, drvs_end -------------------------------------------------------------------------------------
@@ -101,13 +115,16 @@ class Node:
             raise Refused(Code.RANGE, f"node id {number} is not in 0…{size.nr_nodes - 1}")
         procfiles.create_node(self.runtime_dir)
         self.number, self.limits, self.log.mask = number, size, debug
+        self.ledger.clear()
         self.save()
         self.log.note(f"node {number} is initialised")
 
-    def end(self) -> None:
-        """End all VMs and forget the parameters."""
+    def end(self, spare: int = 0) -> None:
+        """End all VMs and proxies, and forget the parameters; process `spare` is not signalled."""
         for vm in list(self.vms.values()):
-            self.end_vm(vm)
+            self.end_vm(vm, spare)
+        self.pairs.end(spare)
+        self.peers.forget_all()
         self.waits.node_ended()
         self.limits, number, self.number = None, self.number, -1
         self.save()
@@ -119,6 +136,7 @@ class Node:
         known: dict[str, Any] = {"serial": self.serial}
         if self.limits is not None:
             known |= {"number": self.number, "limits": self.limits._asdict(), "debug": self.log.mask}
+            known |= {"name": self.peers.own_name}
         self.table.write_node(known)
 
     @property
@@ -157,20 +175,23 @@ class Node:
         """
         self.serial += 1
         self.save()
-        fd, region = make_region(vmid, self.number, name, self.owner, size)
-        vm = Vm(vmid, self.serial, name, self.number, nodes, size, region, fd)
-        kept = region_name(vmid, vm.serial)
+        bell = make_bell()
+        fd, region = make_region(vmid, self.number, name, self.owner, size, bell)
+        vm = Vm(vmid, self.serial, name, self.number, nodes, size, region, fd, bell)
         try:
-            self.store.put(kept, fd)
-            procfiles.create_vm(self.runtime_dir, vm.name)
+            self.store.put(region_name(vmid, vm.serial), fd)
+            self.store.put(doorbell_name(vmid, vm.serial), bell)
+            procfiles.create_folder(self.runtime_dir, vm.name, f"{vm.name}/info")
         except BaseException as error:
-            self.store.drop(kept)
+            self._let_go(vm)
             vm.close()
             if isinstance(error, OSError):
                 raise Refused(Code.NOMEM, f"the region cannot be kept: {error}") from None
             raise
         self.add_vm(vm)
         self.save_vm(vm)
+        self.routes.write_all(vm)
+        self.pairs.ring_all()
         self.log.note(f"{vm.text()} is running")
         return vm
 
@@ -198,13 +219,18 @@ class Node:
         self._dismiss(vm, spare)
         self.waits.vm_ended(vm.serial)
         self.watchdog.forget(vm)
-        procfiles.remove_vm(self.runtime_dir, vm.name)
+        procfiles.remove_folder(self.runtime_dir, vm.name)
         self.vms.pop(vm.vmid, None)
         self.names.pop(vm.name, None)
-        self.store.drop(region_name(vm.vmid, vm.serial))
+        self._let_go(vm)
         self.table.write_vm(vm.vmid, {})
         vm.close()
+        self.pairs.ring_all()
         self.log.note(f"{vm.text()} has ended")
+
+    def _let_go(self, vm: Vm) -> None:
+        self.store.drop(region_name(vm.vmid, vm.serial))
+        self.store.drop(doorbell_name(vm.vmid, vm.serial))
 
     def declare_corrupt(self, vm: Vm, why: str) -> None:
         """A member damaged the region: nobody can use it any more. It stays listed until it is ended."""
@@ -229,8 +255,8 @@ class Node:
     def vm_info(self, vm: Vm) -> dict[str, Any]:
         """Return what getvminfo answers."""
         return {
-            "vmid": vm.vmid, "flags": int(vm.state), "name": vm.name, "nodes": vm.nodes, "serial": vm.serial,
-            "node": vm.node,             "bound": len(vm.bound), "suspect": vm.suspect, "nr_nodes": self.size.nr_nodes,
+            "vmid": vm.vmid, "flags": int(vm.state), "name": vm.name, "serial": vm.serial, "node": vm.node,
+            "nodes": vm.nodes, "nodes64": vm.nodes & (1 << 64) - 1, "bound": len(vm.bound), "suspect": vm.suspect,
             **vm.limits._asdict(),
         }  # fmt: skip
 

@@ -26,8 +26,8 @@ def _plain(value: object) -> object:
 encode = msgspec.json.Encoder(enc_hook=_plain).encode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
-#: Room for the few descriptors an answer carries: the region, or a long body.
-ANSWER_FDS = 4
+#: Room for the few descriptors an answer carries: a region and its doorbell, a proxy's own two, a long body.
+ANSWER_FDS = 8
 
 
 def encode_answer(code: int, error: str | None, fields: Mapping[str, object]) -> bytes:

@@ -1,7 +1,7 @@
-"""The directories that initialising and each VM make, as in the guide: failing at that is NOTDIR or BADF.
+"""The directories that initialising, each VM and each proxy pair make, as in the guide: failing is NOTDIR or BADF.
 
-`proc/info` and `proc/NAME/info` say that the node is initialised and that the VM is there, and which command shows the
-listing. The listings themselves are made when somebody reads them, by `drvs.procview`.
+The file `info` in each says that it is there, and which command shows its listing. The listings themselves are made
+when somebody reads them, by `drvs.procview`.
 """
 
 import os
@@ -30,23 +30,28 @@ def remove_node(runtime_dir: str) -> None:
     shutil.rmtree(os.path.join(runtime_dir, FOLDER), ignore_errors=True)
 
 
-def create_vm(runtime_dir: str, name: str) -> None:
-    """Make a VM's directory with its `info`.
+def create_folder(runtime_dir: str, name: str, listing: str) -> None:
+    """Make the directory of a VM or of a proxy pair, with its `info`.
+
+    Args:
+        runtime_dir: of the node.
+        name: of the VM or pair.
+        listing: the file of the view that shows it.
 
     Raises:
-        Refused: NOTDIR or BADF.
+        Refused: NOTDIR or BADF; nothing has changed then.
     """
     folder = os.path.join(runtime_dir, FOLDER, name)
     _make_folder(folder)
     try:
-        _write(os.path.join(folder, "info"), f"{name}/info")
+        _write(os.path.join(folder, "info"), listing)
     except Refused:
-        remove_vm(runtime_dir, name)
+        remove_folder(runtime_dir, name)
         raise
 
 
-def remove_vm(runtime_dir: str, name: str) -> None:
-    """Remove a VM's directory."""
+def remove_folder(runtime_dir: str, name: str) -> None:
+    """Remove the directory of a VM or of a proxy pair."""
     shutil.rmtree(os.path.join(runtime_dir, FOLDER, name), ignore_errors=True)
 
 

@@ -92,6 +92,102 @@ class Holders(Request, tag="holders"):
     """Ask which VM's lock is held by a stopped or stuck process."""
 
 
+# ---- other nodes and the proxies that lead there ---------------------------------------------------------------------
+
+
+class ProxiesBind(Request, tag="proxies_bind"):
+    """Register two processes (or threads) as the sender and receiver proxy of a pair. None: the caller."""
+
+    name: str
+    px: int
+    sender: int | None = None
+    receiver: int | None = None
+
+
+class ProxyConn(Request, tag="proxy_conn"):
+    """Tell that a proxy is connected or not (base.flags.Connection). `node`: to that node only, of many by one pair."""
+
+    px: int
+    status: int
+    node: int | None = None
+
+
+class ProxyUnbind(Request, tag="proxy_unbind"):
+    """Forget a proxy pair; what is under way through it ends with NOPROXY."""
+
+    px: int
+
+
+class GetProxyInfo(Request, tag="getproxyinfo"):
+    """Ask for a proxy pair: `sender` and `receiver`, each as a process."""
+
+    px: int
+
+
+class Proxies(Request, tag="proxies"):
+    """Ask for all proxy pairs that are in use."""
+
+
+class ProxyAttach(Request, tag="proxy_attach"):
+    """Hand a registered proxy a VM that it does not know.
+
+    px None: that of the caller's thread `tid`, or of its process; `role` is "sender" or "receiver". `known` are the
+    serials of those that it has. The answer tells which of them have ended, one VM that is new, and whether there
+    are more. Beside it come the descriptors that `fds` names, in its order: "changed", an eventfd that
+    counts up when there is something to attach or to forget, and "ledger", shared memory for counts and times, both
+    with a first call (known empty); "region" and "bell" of the new VM.
+    """
+
+    px: int | None = None
+    tid: int = 0
+    role: str = "sender"
+    known: list[int] = []
+
+
+class NodeUp(Request, tag="node_up"):
+    """Reach a node through a proxy pair."""
+
+    name: str
+    node: int
+    px: int
+
+
+class NodeDown(Request, tag="node_down"):
+    """Reach it no longer; what is under way with it ends with NOPROXY."""
+
+    node: int
+
+
+class NodeName(Request, tag="node_name"):
+    """Name this node."""
+
+    name: str
+
+
+class AddNode(Request, tag="add_node"):
+    """Let a VM have processes on a node."""
+
+    vmid: int
+    node: int
+
+
+class DelNode(Request, tag="del_node"):
+    """Take a node out of a VM; what is under way there ends with NOVMNODE, and its processes are unbound here."""
+
+    vmid: int
+    node: int
+
+
+class GetNodeInfo(Request, tag="getnodeinfo"):
+    """Ask for a node, known or not."""
+
+    node: int
+
+
+class Nodes(Request, tag="nodes"):
+    """Ask for this node and all others that are known."""
+
+
 # ---- VMs -----------------------------------------------------------------------------------------------------------
 
 
@@ -289,6 +385,8 @@ class Copy(Request, tag="copy"):
 
 REQUESTS = (
     Hello, Status, DrvsInit, DrvsEnd, GetDrvsInfo, SetDebug, Shutdown, Log, VmDump, ProcDump, Holders,
+    ProxiesBind, ProxyConn, ProxyUnbind, GetProxyInfo, Proxies, ProxyAttach,
+    NodeUp, NodeDown, NodeName, AddNode, DelNode, GetNodeInfo, Nodes,
     VmInit, VmEnd, GetVmInfo, VmList, Audit,
     Bind, RmtBind, BkupBind, Wait4Bind, Wait4BindEp, Wait4Unbind, Unbind, Lookup, GetEp,
     GetProcInfo, Procs, GetPriv, SetPriv, Notify, Wakeup, Copy,
@@ -308,6 +406,11 @@ IDEMPOTENT = OPS - {
     "wakeup",
     "copy",
     "shutdown",
+    "proxies_bind",
+    "proxy_unbind",
+    "node_down",
+    "add_node",
+    "del_node",
 }
 
 

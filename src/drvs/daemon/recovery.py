@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from drvs.base import limits
 from drvs.base.flags import VmState
-from drvs.core._core import RTS_CLOSING, RTS_FREE, Region
-from drvs.daemon import credentials
+from drvs.core._core import RTS_CLOSING, RTS_FREE, RTS_REMOTE, Region
+from drvs.daemon import credentials, mirrors
 from drvs.daemon.bindings import Binding, Kind, Process
 from drvs.daemon.node import NodeLimits
+from drvs.daemon.pairs import bell_name, ring
 from drvs.daemon.refusal import Refused
-from drvs.daemon.store import region_name
+from drvs.daemon.store import doorbell_name, region_name
 from drvs.daemon.table import Record, State
-from drvs.daemon.vm import Vm, VmLimits, stop_unreadable
+from drvs.daemon.vm import Vm, VmLimits, make_bell, stop_unreadable
 
 if TYPE_CHECKING:
     from drvs.daemon.node import Node
@@ -33,9 +34,13 @@ def adopt(node: "Node", held: dict[str, int]) -> int:
     for vmid in range(limits.MAX_VMS):
         fields = node.table.read_vm(vmid)
         if fields:
-            _restore_vm(node, vmid, fields, held.pop(region_name(vmid, fields["serial"]), None))
+            serial = fields["serial"]
+            fd, bell = held.pop(region_name(vmid, serial), None), held.pop(doorbell_name(vmid, serial), None)
+            _restore_vm(node, vmid, fields, fd, bell)
+    _restore_links(node, held)
     for name, fd in held.items():  # of a VM whose creation or end was interrupted, or whose table is lost
-        stop_unreadable(fd)
+        if name.startswith("vm-"):
+            stop_unreadable(fd)
         node.store.drop(name)
         os.close(fd)
     starts: dict[int, int | None] = {}
@@ -45,6 +50,8 @@ def adopt(node: "Node", held: dict[str, int]) -> int:
         _restore_binding(node, number, record, starts[record.pid])
     for vm in list(node.vms.values()):
         _free_orphans(node, vm)
+        if vm.running and not vm.suspect:
+            mirrors.learn_names(vm)
         if vm.state is VmState.FREE:
             node.end_vm(vm)
     if node.limits is None and not node.vms:
@@ -58,32 +65,52 @@ def _restore_node(node: "Node", known: dict[str, Any]) -> None:
     if "limits" in known:
         node.number, node.log.mask = known["number"], known["debug"]
         node.limits = NodeLimits(**known["limits"])
+        node.peers.own_name = known.get("name", "")
+
+
+def _restore_links(node: "Node", held: dict[str, int]) -> None:
+    """The other nodes, then the pairs that lead there: one that has died since takes its nodes along."""
+    if node.limits is None:
+        return
+    for number, known in node.table.read_peers().items():
+        node.peers.adopt(number, known)
+    pairs = node.table.read_pairs()
+    for px, pair in pairs.items():
+        node.pairs.adopt(px, pair, held.pop(bell_name(px), None))
+    for peer in [peer for peer in node.peers.known.values() if peer.px not in pairs]:
+        node.peers.down(peer)
+    for vm in node.vms.values():
+        node.routes.write_all(vm)
+        ring(vm.bell)
 
 
 # ---- VMs ---------------------------------------------------------------------------------------------------------
 
 
-def _restore_vm(node: "Node", vmid: int, fields: dict[str, Any], fd: int | None) -> None:
+def _restore_vm(node: "Node", vmid: int, fields: dict[str, Any], fd: int | None, bell: int | None) -> None:
     size = VmLimits(**{name: fields[name] for name in VmLimits._fields})
-    region = None if fd is None else _attach(node, vmid, fd, size)
+    bell = make_bell() if bell is None else bell
+    region = None if fd is None else _attach(node, vmid, fd, size, bell)
     if region is None or fd is None:
         node.table.write_vm(vmid, {})
-        if fd is not None:
-            node.store.drop(region_name(vmid, fields["serial"]))
-            os.close(fd)
+        for name, kept in ((region_name(vmid, fields["serial"]), fd), (doorbell_name(vmid, fields["serial"]), bell)):
+            if kept is not None:
+                node.store.drop(name)
+                os.close(kept)
         return
-    vm = Vm(vmid, fields["serial"], fields["name"], node.number, fields["nodes"], size, region, fd)
+    vm = Vm(vmid, fields["serial"], fields["name"], node.number, fields["nodes"], size, region, fd, bell)
     vm.state = VmState(fields["state"])
     node.store.put(region_name(vmid, vm.serial), fd)
+    node.store.put(doorbell_name(vmid, vm.serial), bell)
     node.add_vm(vm)
     if vm.running:
         region.pay_debts()  # what the dead noded owed through its own slot
 
 
-def _attach(node: "Node", vmid: int, fd: int, size: VmLimits) -> Region | None:
+def _attach(node: "Node", vmid: int, fd: int, size: VmLimits, bell: int) -> Region | None:
     """The region, if it still is what noded's own record says it is."""
     try:
-        region = Region(fd)
+        region = Region(fd, doorbell=bell)
     except (ValueError, OSError) as error:
         node.log.note(f"VM {vmid} is lost: {error}")
         stop_unreadable(fd)
@@ -112,7 +139,7 @@ def _free_orphans(node: "Node", vm: Vm) -> None:
         if seen is None:
             _free_orphans(node, vm)
             return
-        if not seen["rts_all"] & RTS_FREE:
+        if not seen["rts_all"] & (RTS_FREE | RTS_REMOTE):  # nobody's here, or of another node: no record claims those
             vm.region.unbind(slot, seen["incarnation"], force=True, lock_ms=vm.lock_ms)
             vm.region.pay_debts(slot)
 

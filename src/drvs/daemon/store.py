@@ -1,6 +1,7 @@
 """Where descriptors live on while noded is dead: in the keeper, or with systemd.
 
-Names: `table` is the bind table, `vm-N-S` the region of VM N with serial S (a serial is never used twice).
+Names: `table` is the bind table, `vm-N-S` the region of VM N with serial S (a serial is never used twice), `bell-N-S`
+its doorbell, `pair-X` what wakes proxy pair X, `ledger` what the proxies have carried.
 """
 
 import contextlib
@@ -18,6 +19,11 @@ TABLE = "table"
 def region_name(vmid: int, serial: int) -> str:
     """Return the name under which a VM's region is kept."""
     return f"vm-{vmid}-{serial}"
+
+
+def doorbell_name(vmid: int, serial: int) -> str:
+    """Return the name under which a VM's doorbell is kept."""
+    return f"bell-{vmid}-{serial}"
 
 
 class Store(Protocol):

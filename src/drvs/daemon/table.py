@@ -1,8 +1,9 @@
 """The private bind table: what noded knows, in a memfd that outlives it.
 
     page 0                 magic, version, then the node's parameters as JSON
-    pages 1 …              one record of 1024 bytes for each VM id: JSON
-    behind them            one record of 128 bytes for each binding, fixed fields
+    pages 1 …              one record of 2048 bytes for each VM id: JSON
+    behind them            one record of 32 bytes for each node, and of 128 for each proxy pair, fixed fields
+    at the end             one record of 128 bytes for each binding, fixed fields
 
 Only noded and the keeper have the descriptor. Every write is one pwrite inside one page, so a SIGKILL leaves the old
 record or the new one. Memory is allocated in chunks before it is written: a full machine is an error of bind, not a
@@ -20,13 +21,19 @@ import msgspec
 from drvs.base import limits
 
 MAGIC = b"DRVSbind"
-VERSION = 1
+VERSION = 2
 PAGE = 4096
 
 _HEAD = struct.Struct("<8sII")  # magic, version, length of the JSON
 _BLOB = struct.Struct("<I")  # length of the JSON
-_VM_BYTES = 1024
-_BINDINGS_AT = PAGE + limits.MAX_VMS * _VM_BYTES
+_VM_BYTES = 2048
+_NODES_AT = PAGE + limits.MAX_VMS * _VM_BYTES
+_NODE = struct.Struct("<II16s")
+_NODE_BYTES = 32
+_PAIRS_AT = _NODES_AT + limits.MAX_NODES * _NODE_BYTES
+_PAIR = struct.Struct("<I3Q3Q16s")
+_PAIR_BYTES = 128
+_BINDINGS_AT = _PAIRS_AT + limits.MAX_PAIRS * _PAIR_BYTES
 _RECORD = struct.Struct("<IIiiQIIIIiiQQQ16s")
 _RECORD_BYTES = 128
 _CHUNK = 512  # records allocated at a time
@@ -58,6 +65,31 @@ class Record(NamedTuple):
     alarm_ns: int
     cookie: int
     name: bytes
+
+
+class NodeRecord(NamedTuple):
+    """Another node as it is stored: what is true of it (base.flags.NodeFlag, 0: unknown), and by which pair."""
+
+    flags: int
+    px: int
+    name: bytes
+
+
+class PairRecord(NamedTuple):
+    """A proxy pair as it is stored: base.flags.PairFlag (0: free), then pid, tid and start time of each process."""
+
+    flags: int
+    sender_pid: int
+    sender_tid: int
+    sender_start: int
+    receiver_pid: int
+    receiver_tid: int
+    receiver_start: int
+    name: bytes
+
+
+FREE_NODE = NodeRecord(0, 0, b"")
+FREE_PAIR = PairRecord(0, 0, 0, 0, 0, 0, 0, b"")
 
 
 class BindTable:
@@ -121,6 +153,26 @@ class BindTable:
         length = _BLOB.unpack(os.pread(self.fd, _BLOB.size, at))[0]
         return _object(os.pread(self.fd, min(length, _VM_BYTES), at + _BLOB.size)) if length else {}
 
+    # ---- other nodes, and the proxies that lead there --------------------------------------------------------
+
+    def write_peer(self, number: int, record: NodeRecord) -> None:
+        """Store a node."""
+        os.pwrite(self.fd, _NODE.pack(*record), _NODES_AT + number * _NODE_BYTES)
+
+    def read_peers(self) -> dict[int, NodeRecord]:
+        """Return the nodes that are known, by number."""
+        found = _records(os.pread(self.fd, limits.MAX_NODES * _NODE_BYTES, _NODES_AT), _NODE, _NODE_BYTES)
+        return {number: NodeRecord(*fields) for number, fields in found}
+
+    def write_pair(self, px: int, record: PairRecord) -> None:
+        """Store a proxy pair."""
+        os.pwrite(self.fd, _PAIR.pack(*record), _PAIRS_AT + px * _PAIR_BYTES)
+
+    def read_pairs(self) -> dict[int, PairRecord]:
+        """Return the pairs that are in use, by number."""
+        found = _records(os.pread(self.fd, limits.MAX_PAIRS * _PAIR_BYTES, _PAIRS_AT), _PAIR, _PAIR_BYTES)
+        return {px: PairRecord(*fields) for px, fields in found}
+
     # ---- bindings --------------------------------------------------------------------------------------------
 
     def allocate(self) -> int:
@@ -164,6 +216,14 @@ class BindTable:
             raise OSError(f"the node has {limits.BINDINGS} endpoints (limit `bindings`)")
         os.posix_fallocate(self.fd, _BINDINGS_AT + self._allocated * _RECORD_BYTES, _CHUNK * _RECORD_BYTES)
         self._allocated += _CHUNK
+
+
+def _records(data: bytes, layout: struct.Struct, size: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """The records of a table that are in use: their first field is not 0."""
+    for number in range(len(data) // size):
+        fields = layout.unpack_from(data, number * size)
+        if fields[0]:
+            yield number, fields
 
 
 def _object(text: bytes) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class VmLimits(NamedTuple):
     notes: int
     copy_len_max: int
     copy_buf: int
+    nr_nodes: int
+    nr_proxies: int
 
 
 class Burial(NamedTuple):
@@ -47,8 +49,9 @@ class Vm:
     """One VM of this node."""
 
     def __init__(
-        self, vmid: int, serial: int, name: str, node: int, nodes: int, size: VmLimits, region: Region, fd: int
-    ) -> None:
+        self, vmid: int, serial: int, name: str, node: int, nodes: int, size: VmLimits, region: Region, fd: int,
+        bell: int,
+    ) -> None:  # fmt: skip
         self.vmid = vmid
         self.serial = serial
         self.name = name
@@ -57,9 +60,11 @@ class Vm:
         self.limits = size
         self.region = region
         self.fd = fd
+        self.bell = bell  # the doorbell: counts up when there is work for a proxy that sleeps
         self.state = VmState.RUNNING
         self.bound: dict[int, Binding] = {}
         self.names: dict[str, Binding] = {}
+        self.mirror_names: dict[str, int] = {}  # of processes of other nodes, by endpoint; see mirrors.py
         self.closing: set[int] = set()  # slots whose unbinding has not ended
         self.burials: deque[Burial] = deque()
         self.when_free: list[Callable[[], None]] = []  # what waits for a stuck lock besides burials
@@ -177,10 +182,11 @@ class Vm:
         self.region.end(int(state))
 
     def close(self) -> None:
-        """Give back the descriptor; the mapping goes with the region."""
+        """Give back the descriptors; the mapping goes with the region."""
         if self.fd >= 0:
             os.close(self.fd)
-            self.fd = -1
+            os.close(self.bell)
+            self.fd = self.bell = -1
 
     def in_order(self) -> "Iterator[Binding]":
         """Iterate over the bound slots, lowest first."""
@@ -188,7 +194,19 @@ class Vm:
             yield self.bound[slot]
 
 
-def make_region(vmid: int, node: int, name: str, owner_uid: int, size: VmLimits) -> tuple[int, Region]:
+def make_bell() -> int:
+    """Make the doorbell of a VM: an eventfd that nobody needs to read, for it wakes by its edges.
+
+    Raises:
+        Refused: NOMEM.
+    """
+    try:
+        return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    except OSError as error:
+        raise Refused(Code.NOMEM, f"no eventfd could be made for the VM: {error.strerror}") from None
+
+
+def make_region(vmid: int, node: int, name: str, owner_uid: int, size: VmLimits, bell: int) -> tuple[int, Region]:
     """Make the shared memory of a VM: wholly allocated, sealed against truncation.
 
     Raises:
@@ -202,7 +220,7 @@ def make_region(vmid: int, node: int, name: str, owner_uid: int, size: VmLimits)
         _allocate(fd, size)
         Region.format(fd, vmid=vmid, node=node, owner_uid=owner_uid, name=name, **size._asdict())
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, F_SEALS)
-        return fd, Region(fd)
+        return fd, Region(fd, doorbell=bell)
     except BaseException:
         os.close(fd)
         raise

@@ -4,12 +4,13 @@ Each waits for one key. Whoever binds or unbinds fires the keys that it makes tr
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from drvs.base import clock, limits
 from drvs.base.codes import Code
 from drvs.daemon.bindings import Binding, Kind
 from drvs.daemon.loop import Timer
+from drvs.daemon.mirrors import Mirror
 from drvs.daemon.refusal import Refused
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from drvs.daemon.server import Connection
 
 Key = tuple[str, int, int | str]
-Answer = Callable[[Binding], None]
+Answer = Callable[[Any], None]
 
 
 def process_key(pid: int) -> Key:
@@ -129,6 +130,16 @@ class Waits:
         """A binding has ended."""
         self._fire(gone_key(binding.vm.serial, binding.endpoint), binding)
 
+    def mirrored(self, serial: int, mirror: Mirror) -> None:
+        """A process of another node can be addressed here."""
+        self._fire(endpoint_key(serial, mirror.endpoint), mirror)
+        if mirror.name:
+            self._fire(name_key(serial, mirror.name), mirror)
+
+    def unmirrored(self, serial: int, mirror: Mirror) -> None:
+        """It was unbound here."""
+        self._fire(gone_key(serial, mirror.endpoint), mirror)
+
     def vm_ended(self, serial: int) -> None:
         """Nothing happens in that VM any more."""
         for wait in [w for key, queue in self._by_key.items() if key[1] == serial for w in queue]:
@@ -139,7 +150,7 @@ class Waits:
         for wait in [w for queue in self._by_key.values() for w in queue]:
             wait.refuse(Code.DRVSINIT, "the node ended")
 
-    def _fire(self, key: Key, binding: Binding) -> None:
+    def _fire(self, key: Key, binding: Binding | Mirror) -> None:
         for wait in self._by_key.get(key, [])[:]:
             wait.cancel()
             try:

@@ -7,7 +7,6 @@ waits    who waits on whom in a VM, why, and in which circles
 `drvs cat` prints the files of the tree, and `drvs mount` shows it as a directory of this machine (`fuse/`).
 """
 
-from drvs.procview.records import NodeRecord, ProxyProcess, ProxyRecord
 from drvs.procview.sources import Listing
 from drvs.procview.tables import VmView, look
 from drvs.procview.tree import Directory, File, tree
@@ -17,9 +16,6 @@ __all__ = [
     "Directory",
     "File",
     "Listing",
-    "NodeRecord",
-    "ProxyProcess",
-    "ProxyRecord",
     "VmView",
     "Wait",
     "WaitView",

@@ -1,11 +1,13 @@
 """Bitmaps as the guide draws them: bit 0 at the right, X where it is set and - where not, below a ruler of numbers.
 
-    nodes 33222222222211111111110000000000
-          10987654321098765432109876543210
-          ------------------------------XX
+nodes 33222222222211111111110000000000
+      10987654321098765432109876543210
+      ------------------------------XX
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 GUIDE_WIDTH = 32
 """The guide draws 32 places, whatever the limit is."""
@@ -28,6 +30,11 @@ def rulers(width: int) -> list[str]:
 def ruler(width: int) -> str:
     """Return the ruler of a heading: the last digits alone."""
     return rulers(width)[-1]
+
+
+def bits_of(numbers: Iterable[int]) -> int:
+    """Return the bitmap in which these bits are set."""
+    return sum(1 << number for number in set(numbers))
 
 
 def marks(bits: int, width: int) -> str:

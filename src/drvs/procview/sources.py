@@ -1,33 +1,32 @@
 """Where each file of the view comes from: one question to noded, its answer as records, and their text.
 
-Each function looks anew, so what it returns is of one moment. A VM or node that is gone gives FileNotFoundError.
+Each function looks anew, so what it returns is of one moment. What is gone gives FileNotFoundError.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from drvs.api.info import ProcessInfo, VmInfo
-from drvs.base.errors import DaemonGone, NotRunning, OutOfRange
+from drvs.base.errors import AccessDenied, DaemonGone, NotRunning, OutOfRange
 from drvs.procview.listings import of_node, of_proxies, of_vm
-from drvs.procview.records import NodeRecord, ProxyRecord
 
 if TYPE_CHECKING:
-    from drvs.api.info import NodeInfo
+    from drvs.api.info import PairInfo, PeerInfo
     from drvs.api.node import Node
-
-Record = msgspec.Struct
 
 
 class Listing(NamedTuple):
     """A file as it was at one moment: its text, and the record or records that it was made from."""
 
     text: str
-    objects: Record | tuple[Record, ...]
+    objects: msgspec.Struct | tuple[msgspec.Struct, ...]
 
 
 def gone(what: str) -> FileNotFoundError:
@@ -35,79 +34,68 @@ def gone(what: str) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), what)
 
 
+@contextmanager
+def _of(what: str) -> Iterator[None]:
+    """A node that is not initialised, and a VM that does not run, have nothing to show."""
+    try:
+        yield
+    except DaemonGone:
+        raise
+    except (NotRunning, OutOfRange):
+        raise gone(what) from None
+
+
 # ---- the node and its peers
 
 
 def info(node: Node) -> Listing:
     """Look at the node's parameters."""
-    found = parameters(node)
+    with _of("info"):
+        found = node.info()
     return Listing(of_node.info(found), found)
 
 
-def parameters(node: Node) -> NodeInfo:
-    """Return the node's parameters.
-
-    Raises:
-        FileNotFoundError: it is not initialised.
-    """
-    try:
-        return node.info()
-    except DaemonGone:
-        raise
-    except NotRunning:
-        raise gone("info") from None
-
-
 def nodes(node: Node) -> Listing:
-    """Look at all nodes that are known."""
-    rows = node_records(node)
-    return Listing(of_node.nodes(rows, _nr_vms(node, rows)), rows)
-
-
-def _nr_vms(node: Node, rows: Iterable[NodeRecord]) -> int:
-    """How many VMs there may be; for those whom noded does not tell, as many as there are."""
-    try:
-        return parameters(node).nr_vms
-    except AccessDenied:
-        return max(row.vms.bit_length() for row in rows)
-
-
-def node_records(node: Node) -> tuple[NodeRecord, ...]:
-    """Return every node that is known, this one among them."""
-    found = parameters(node)
-    vms = sum(1 << info.vmid for info in node.vms())
-    own = NodeRecord(node=found.node, name=f"node{found.node}", flags=6, vms=vms, local=True)
-    return (own,)
-
-
-def proxy_records(_node: Node) -> tuple[ProxyRecord, ...]:
-    """Return every pair of proxies."""
-    return ()
-
-
-def find_node(node: Node, number: int, name: str) -> NodeRecord:
-    """Return a node as it is now.
-
-    Raises:
-        FileNotFoundError: the number is free, or another node's.
-    """
-    for row in node_records(node):
-        if (row.node, row.name) == (number, name):
-            return row
-    raise gone(name)
+    """Look at all nodes that are known, this one among them."""
+    with _of("nodes"):
+        rows = tuple(node.nodes())
+        highest = max((vmid for row in rows for vmid in row.vms), default=0)
+        return Listing(of_node.nodes(rows, _limit(node, "nr_vms", highest)), rows)
 
 
 def node_info(node: Node, number: int, name: str) -> Listing:
     """Look at one node and its proxies."""
-    row = find_node(node, number, name)
-    proxy = next((proxy for proxy in proxy_records(node) if proxy.proxies == row.proxies), None)
-    return Listing(of_node.node_info(row, proxy, parameters(node).nr_vms), row)
+    row = _peer(node, number, name)
+    with _of(name):
+        limit = _limit(node, "nr_vms", max(row.vms, default=0))
+        return Listing(of_node.node_info(row, _pair(node, row.px), limit), row)
 
 
 def node_stats(node: Node, number: int, name: str) -> Listing:
     """Look at what went to a node and came from it."""
-    row = find_node(node, number, name)
+    row = _peer(node, number, name)
     return Listing(of_node.node_stats(row), row)
+
+
+def _peer(node: Node, number: int, name: str) -> PeerInfo:
+    """A node as it is now, if it is still known by this name."""
+    with _of(name):
+        for row in node.nodes():
+            if (row.node, row.name) == (number, name):
+                return row
+    raise gone(name)
+
+
+def _pair(node: Node, px: int) -> PairInfo | None:
+    return next((pair for pair in node.proxies() if pair.px == px), None)
+
+
+def _limit(node: Node, name: str, highest: int) -> int:
+    """A limit of the node, as which a bitmap is drawn; for those whom noded does not tell, what the rows need."""
+    try:
+        return int(getattr(node.info(), name))
+    except AccessDenied:
+        return highest + 1
 
 
 # ---- proxies
@@ -115,13 +103,16 @@ def node_stats(node: Node, number: int, name: str) -> Listing:
 
 def proxies_info(node: Node) -> Listing:
     """Look at the pairs of proxies."""
-    rows = proxy_records(node)
-    return Listing(of_proxies.info(rows, parameters(node).nr_nodes), rows)
+    with _of("proxies/info"):
+        rows = tuple(node.proxies())
+        highest = max((number for row in rows for number in row.nodes), default=0)
+        return Listing(of_proxies.info(rows, _limit(node, "nr_nodes", highest)), rows)
 
 
 def proxies_procs(node: Node) -> Listing:
     """Look at the processes of the proxies."""
-    rows = proxy_records(node)
+    with _of("proxies/procs"):
+        rows = tuple(node.proxies())
     return Listing(of_proxies.procs(rows), rows)
 
 
@@ -130,17 +121,18 @@ def proxies_procs(node: Node) -> Listing:
 
 def vm_info(node: Node, vmid: int, name: str) -> Listing:
     """Look at a VM."""
-    for found in node.vms():
-        if (found.vmid, found.name) == (vmid, name):
-            return Listing(of_vm.info(found, _cpus(node)), found)
-    raise gone(name)
+    with _of(name):
+        found = next((vm for vm in node.vms() if (vm.vmid, vm.name) == (vmid, name)), None)
+    if found is None:
+        raise gone(name)
+    return Listing(of_vm.info(found, _cpus(node)), found)
 
 
 def _cpus(node: Node) -> int:
     """The CPUs that the node's processes may use: those of noded, unless somebody has confined them further."""
     try:
         cpus = os.sched_getaffinity(int(node.client.call("hello")["pid"]))
-    except OSError:  # from another pid namespace
+    except OSError:  # it is in another pid namespace
         cpus = os.sched_getaffinity(0)
     return sum(1 << cpu for cpu in cpus)
 
@@ -159,12 +151,8 @@ def vm_stats(node: Node, vmid: int, name: str) -> Listing:
 
 def _processes(node: Node, vmid: int, name: str) -> tuple[ProcessInfo, ...]:
     """The processes, if the VM is still the one that had this name."""
-    try:
+    with _of(name):
         reply = node.client.call("procs", vmid=vmid)
-    except DaemonGone:
-        raise
-    except (NotRunning, OutOfRange):
-        raise gone(name) from None
     if VmInfo.from_reply(reply["vm"]).name != name:
         raise gone(name)
     return tuple(ProcessInfo.from_row(vmid, row) for row in reply["procs"])

@@ -23,9 +23,8 @@ from drvs.procview.names import unique_name
 from drvs.procview.sources import Listing
 
 if TYPE_CHECKING:
-    from drvs.api.info import VmInfo
+    from drvs.api.info import PeerInfo, VmInfo
     from drvs.api.node import Node
-    from drvs.procview.records import NodeRecord
 
 
 @dataclass(frozen=True)
@@ -126,10 +125,10 @@ def tree(node: Node) -> Directory:
 
 def _root(node: Node) -> Iterator[Entry]:
     try:
-        vms, nodes = node.vms(), sources.node_records(node)
+        vms, nodes = node.vms(), node.nodes()
     except DaemonGone:
         raise
-    except (NotRunning, FileNotFoundError):
+    except NotRunning:
         return
     yield File("info", partial(sources.info, node))
     yield File("nodes", partial(sources.nodes, node))
@@ -157,9 +156,9 @@ def _vm(node: Node, vm: VmInfo, name: str) -> Directory:
     return _of_files(name, {file: partial(look, node, int(vm.vmid), vm.name) for file, look in looks.items()})
 
 
-def _node(node: Node, row: NodeRecord, name: str) -> Directory:
+def _node(node: Node, row: PeerInfo, name: str) -> Directory:
     looks = {"info": sources.node_info, "stats": sources.node_stats}
-    return _of_files(name, {file: partial(look, node, row.node, row.name) for file, look in looks.items()})
+    return _of_files(name, {file: partial(look, node, int(row.node), row.name) for file, look in looks.items()})
 
 
 def _of_files(name: str, looks: dict[str, Callable[[], Listing]]) -> Directory:

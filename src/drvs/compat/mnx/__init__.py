@@ -18,6 +18,7 @@ from drvs.compat.mnx import constants as _constants
 from drvs.compat.mnx import ipc as _ipc
 from drvs.compat.mnx import later_chapters as _later
 from drvs.compat.mnx import node_and_vm as _node_and_vm
+from drvs.compat.mnx import nodes as _nodes
 from drvs.compat.mnx import processes as _processes
 from drvs.compat.mnx import structures as _structures
 from drvs.compat.mnx.binding import *  # noqa: F403
@@ -27,10 +28,11 @@ from drvs.compat.mnx.ipc import *  # noqa: F403
 from drvs.compat.mnx.ipc import addressof
 from drvs.compat.mnx.later_chapters import *  # noqa: F403
 from drvs.compat.mnx.node_and_vm import *  # noqa: F403
+from drvs.compat.mnx.nodes import *  # noqa: F403
 from drvs.compat.mnx.processes import *  # noqa: F403
 from drvs.compat.mnx.structures import *  # noqa: F403
 
-_CALLS = (_ipc, _node_and_vm, _binding, _processes, _later)
+_CALLS = (_ipc, _node_and_vm, _binding, _processes, _nodes, _later)
 __all__ = [  # noqa: PLE0604
     "addressof",
     "mnx_errno",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drvs.base.codes import Code
-from drvs.base.flags import Call, DebugMask, Level, Misc, Rts
+from drvs.base.flags import Call, DebugMask, Level, Misc, NodeFlag, PairFlag, Rts
 from drvs.base.ids import ANY as _ANY
 from drvs.base.ids import NONE as _NONE
 from drvs.base.ids import SELF as _SELF
@@ -61,6 +61,10 @@ def NOTIFY_FROM(p_nr: int) -> int:
 
 # ---- flags
 
+NODE_FREE = 0
+NODE_ATTACHED, NODE_SCONNECTED, NODE_RCONNECTED = (int(flag) for flag in NodeFlag)
+PROXIES_FREE = 0
+PROXIES_INUSE, PROXIES_SCONNECTED, PROXIES_RCONNECTED = (int(flag) for flag in PairFlag)
 RTS_FLAGS = {flag.name or "": int(flag) for flag in Rts}
 MISC_FLAGS = {flag.name or "": int(flag) for flag in Misc}
 CALL_NUMBERS = {call.name: int(call) for call in Call}
@@ -91,7 +95,17 @@ CMD_COPYRMT_RQST = 8
 CMD_COPYIN_RQST = 9
 CMD_HELLO = 10
 CMD_SHUTDOWN = 11
+CMD_CANCEL = 16
 MASK_ACKNOWLEDGE = 1 << 13
+CMD_SEND_ACK = CMD_SEND_MSG | MASK_ACKNOWLEDGE
+CMD_NTFY_ACK = CMD_NTFY_MSG | MASK_ACKNOWLEDGE
+CMD_SNDREC_ACK = CMD_SNDREC_MSG | MASK_ACKNOWLEDGE
+CMD_REPLY_ACK = CMD_REPLY_MSG | MASK_ACKNOWLEDGE
+CMD_COPYIN_ACK = CMD_COPYIN_DATA | MASK_ACKNOWLEDGE
+CMD_COPYOUT_DATA = CMD_COPYOUT_RQST | MASK_ACKNOWLEDGE
+CMD_COPYLCL_ACK = CMD_COPYLCL_RQST | MASK_ACKNOWLEDGE
+CMD_COPYRMT_ACK = CMD_COPYRMT_RQST | MASK_ACKNOWLEDGE
+CMD_FLAG_LAST, CMD_FLAG_TRACE, CMD_FLAG_NOACK = 1, 2, 4
 
 # ---- return codes
 

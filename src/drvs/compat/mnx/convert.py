@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from drvs.api import NodeInfo, Privileges, ProcessInfo, VmInfo
+from drvs.api import NodeInfo, PairInfo, PeerInfo, Privileges, ProcessInfo, VmInfo
+from drvs.base.clock import NS_PER_S
 from drvs.base.ids import NO_PROXIES, NONE
-from drvs.compat.mnx.constants import MAXPROCNAME, MAXVMNAME, MINIX_HZ, NR_SYS_PROCS
-from drvs.compat.mnx.structures import VM_usr, drvs_usr, priv_usr, proc_usr
+from drvs.compat.mnx.constants import MAXNODENAME, MAXPROCNAME, MAXVMNAME, MINIX_HZ, NR_SYS_PROCS
+from drvs.compat.mnx.structures import VM_usr, drvs_usr, node_usr, priv_usr, proc_usr, timespec
 
 _WORD = 2**64 - 1
 
@@ -68,6 +69,22 @@ def fill_process(usr: proc_usr, info: ProcessInfo) -> None:
     usr.p_waitmigr, usr.p_proxy = NONE, NO_PROXIES
     usr.p_lclsent, usr.p_rmtsent = info.sent_local, info.sent_remote
     usr.p_name = info.name.encode(errors="surrogateescape")[: MAXPROCNAME - 1]
+
+
+def fill_proxy(usr: proc_usr, pair: PairInfo, proxy: ProcessInfo) -> None:
+    """Write one process of a proxy pair into a proc_usr_t."""
+    fill_process(usr, proxy)
+    usr.p_lpid, usr.p_proxy = proxy.tid, pair.px
+    usr.p_nodemap = sum(1 << node for node in pair.nodes) & _WORD
+
+
+def fill_peer(usr: node_usr, info: PeerInfo) -> None:
+    """Write a node into a node_usr_t."""
+    usr.n_nodeid, usr.n_flags, usr.n_proxies = info.node, int(info.flags), info.px
+    usr.n_vms = sum(1 << vmid for vmid in info.vms) & _WORD
+    usr.n_stimestamp = timespec(*divmod(info.sent_ns, NS_PER_S))
+    usr.n_rtimestamp = timespec(*divmod(info.received_ns, NS_PER_S))
+    usr.n_name = info.name.encode(errors="surrogateescape")[: MAXNODENAME - 1]
 
 
 def privileges(usr: priv_usr) -> Privileges:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 from drvs.base import limits
 from drvs.base.codes import Code
 from drvs.base.flags import Call
-from drvs.daemon import credentials, protocol
+from drvs.daemon import credentials, mirrors, protocol
 from drvs.daemon.bindings import Binding, Kind, Process
 from drvs.daemon.calls.checks import check_name, is_endpoint
-from drvs.daemon.calls.registry import Answer, Rights, handles
+from drvs.daemon.calls.registry import Answer, Rights, done, handles
 from drvs.daemon.refusal import Refused
 from drvs.daemon.vm import Vm
 
@@ -29,19 +29,38 @@ def bind(node: "Node", conn: "Connection", request: protocol.Bind) -> Answer:
     repeated = _same_attempt(process, request.cookie)
     if repeated is not None:
         return answer_bound(node, repeated, request.region)
-    if request.name in vm.names and request.name:
-        raise Refused(Code.EXIST, f"endpoint {vm.names[request.name].endpoint} of {vm.text()} has this name")
+    _check_name_is_free(vm, request.name)
     if not node.book.room():
         raise Refused(Code.NOMEM, f"the node has {limits.BINDINGS} endpoints (limit `bindings`)")
-    slot = _choose_slot(vm, request.p_nr)
-    binding = Binding(vm, slot, process, kind, tid, start, request.name, request.cookie)
-    try:
-        node.book.bind(binding)
-    except BaseException:
-        vm.give_back_slot(slot)
-        raise
+    binding = Binding(vm, -1, process, kind, tid, start, request.name, request.cookie)
+    _bind_slot(node, binding, request.p_nr)
     node.waits.bound(binding)
     return answer_bound(node, binding, request.region)
+
+
+def _bind_slot(node: "Node", binding: Binding, p_nr: int | None) -> None:
+    """Bind it to the slot that was asked for, or to the next free one; processes of other nodes may have some."""
+    vm, taken = binding.vm, []
+    try:
+        while True:
+            binding.slot = _choose_slot(vm, p_nr)
+            taken.append(binding.slot)
+            try:
+                node.book.bind(binding)
+                taken.pop()
+                return
+            except Refused as refused:
+                if refused.code != Code.BUSY or p_nr is not None:
+                    raise
+    finally:
+        for slot in taken:
+            vm.give_back_slot(slot)
+
+
+def _check_name_is_free(vm: Vm, name: str) -> None:
+    owner = None if not name else vm.names.get(name) or mirrors.named(vm, name)
+    if owner is not None:
+        raise Refused(Code.EXIST, f"endpoint {owner.endpoint} of {vm.text()} has this name")
 
 
 def _choose_slot(vm: Vm, p_nr: int | None) -> int:
@@ -140,35 +159,42 @@ def bound_fields(node: "Node", binding: Binding) -> dict[str, Any]:
 
 
 def answer_bound(node: "Node", binding: Binding, region: bool) -> Answer:
-    """Return the answer of bind and wait4bind: all that is needed to open the endpoint, and the region's descriptor."""
-    return bound_fields(node, binding), (binding.vm.fd,) if region else ()
+    """Return the answer of bind and wait4bind: what opens the endpoint, the region's descriptor and its doorbell."""
+    return bound_fields(node, binding), (binding.vm.fd, binding.vm.bell) if region else ()
 
 
-# ---- other nodes: as far as one node goes ------------------------------------------------------------------------
+# ---- other nodes --------------------------------------------------------------------------------------------------
 
 
 @handles(protocol.RmtBind, Rights.ROOT, call=Call.BIND)
 def rmtbind(node: "Node", _conn: "Connection", request: protocol.RmtBind) -> Answer:
     """Bind a process of another node.
 
-    Codes: PERM, DRVSINIT, INVAL, VMNOTRUN, NAMETOOLONG, RANGE, BUSY, NOVMNODE, NOPROXY.
+    Codes: PERM, DRVSINIT, INVAL, VMNOTRUN, NAMETOOLONG, BADPROC, RANGE, BUSY, NOVMNODE, NOPROXY, EXIST.
     """
     vm = node.vm(request.vmid)
     check_name(request.name, "name", Code.INVAL)
-    _check_remote(node, vm, request.endpoint, request.node)
-    raise Refused(Code.NOPROXY, f"no proxies run for node {request.node}")
+    slot = _check_remote(node, vm, request.endpoint, request.node)
+    _check_name_is_free(vm, request.name)
+    mirror = mirrors.bind(vm, slot, request.endpoint, request.node, request.name)
+    node.waits.mirrored(vm.serial, mirror)
+    return done(endpoint=mirror.endpoint, slot=mirror.slot, incarnation=mirror.incarnation)
 
 
 @handles(protocol.BkupBind, Rights.ROOT, call=Call.BIND)
 def bkupbind(node: "Node", _conn: "Connection", request: protocol.BkupBind) -> Answer:
-    """Bind a local process as a backup. Codes: as rmtbind, and BADPROC, BADPID."""
+    """Bind a local process as a backup: judged here, carried out when there is migration.
+
+    Codes: PERM, DRVSINIT, INVAL, VMNOTRUN, RANGE, BUSY, NOVMNODE, NOPROXY, BADPROC, BADPID, NOSYS.
+    """
     vm = node.vm(request.vmid)
     _check_remote(node, vm, request.endpoint, request.node)
     _other(node, request.pid)
-    raise Refused(Code.NOPROXY, f"no proxies run for node {request.node}")
+    raise Refused(Code.NOSYS, "backups come with migration")
 
 
-def _check_remote(node: "Node", vm: Vm, endpoint: int, number: int) -> None:
+def _check_remote(node: "Node", vm: Vm, endpoint: int, number: int) -> int:
+    """Judge who is to be bound; returns the slot."""
     if not is_endpoint(vm, endpoint):
         raise Refused(Code.BADPROC, f"no slot of {vm.text()} can have endpoint {endpoint}")
     if not 0 <= number < node.size.nr_nodes or number == node.number:
@@ -178,3 +204,5 @@ def _check_remote(node: "Node", vm: Vm, endpoint: int, number: int) -> None:
         raise Refused(Code.BUSY, f"the slot of endpoint {endpoint} in {vm.text()} is bound")
     if not vm.nodes >> number & 1:
         raise Refused(Code.NOVMNODE, f"{vm.text()} does not run on node {number}")
+    node.peers.get(number, Code.NOPROXY)
+    return slot

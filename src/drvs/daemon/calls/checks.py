@@ -1,13 +1,21 @@
 """Judging arguments that several calls have."""
 
+from typing import TYPE_CHECKING
+
 from drvs.base import limits
 from drvs.base.codes import Code
 from drvs.daemon.bindings import Binding
 from drvs.daemon.refusal import Refused
 from drvs.daemon.vm import Vm
 
+if TYPE_CHECKING:
+    from drvs.daemon.node import Node
+
+#: Bitmaps are as wide as the limits; C programs get their first 64 bits ("nodes64", "vms64").
+WORD = (1 << 64) - 1
+
 #: Names in `proc/` that are not VMs.
-RESERVED = frozenset({"info", "nodes", "proxies", ".", ".."})
+RESERVED = frozenset({"info", "nodes", "proxies", "status", ".", ".."})
 
 
 def check_name(name: str, what: str, bad: Code) -> None:
@@ -18,11 +26,19 @@ def check_name(name: str, what: str, bad: Code) -> None:
         raise Refused(bad, f"{what} {name!r} has characters that cannot be printed")
 
 
-def check_vm_name(name: str) -> None:
+def check_vm_name(name: str, node: "Node") -> None:
     """Refuse what cannot be a VM's name: it is a directory's too."""
-    check_name(name, "VM name", Code.RANGE)
+    check_folder_name(name, "VM", Code.RANGE)
+    pair = next((pair for pair in node.pairs.in_use.values() if pair.name == name), None)
+    if pair is not None:
+        raise Refused(Code.EXIST, f"{pair.text()} has this name")
+
+
+def check_folder_name(name: str, what: str, bad: Code) -> None:
+    """Refuse what cannot be the name of a directory."""
+    check_name(name, f"{what} name", bad)
     if not name or "/" in name or name in RESERVED:
-        raise Refused(Code.RANGE, f"{name!r} cannot be the name of a VM")
+        raise Refused(bad, f"{name!r} cannot be the name of a {what}")
 
 
 def bound_endpoint(vm: Vm, endpoint: int, undecodable: Code, unbound: Code) -> Binding:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from drvs.base.codes import Code
 from drvs.base.flags import Call
 from drvs.daemon import protocol
-from drvs.daemon.calls.info import describe_slot
+from drvs.daemon.calls.info import describe_slot, slots_in_use
 from drvs.daemon.calls.registry import Answer, Rights, done, handles
 from drvs.daemon.dump import format_procs, format_vms
 
@@ -26,6 +26,6 @@ def vm_dump(node: "Node", _conn: "Connection", _request: protocol.VmDump) -> Ans
 def proc_dump(node: "Node", _conn: "Connection", request: protocol.ProcDump) -> Answer:
     """All processes of a VM. Codes: DRVSINIT, BADVMID, VMNOTRUN."""
     vm = node.vm(request.vmid, out_of_range=Code.BADVMID)
-    text = format_procs(vm.vmid, (describe_slot(vm, binding.slot) for binding in vm.in_order()))
+    text = format_procs(vm.vmid, (describe_slot(vm, slot) for slot in slots_in_use(vm)))
     node.log.note(f"proc_dump\n{text}")
     return done(text=text)

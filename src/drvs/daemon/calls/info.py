@@ -6,8 +6,9 @@ from drvs.base import limits
 from drvs.base.codes import Code
 from drvs.base.flags import Call, Rts
 from drvs.base.ids import NO_PID, NONE
-from drvs.daemon import protocol
+from drvs.daemon import mirrors, protocol
 from drvs.daemon.bindings import Binding
+from drvs.daemon.calls.checks import WORD
 from drvs.daemon.calls.registry import Answer, Rights, done, handles
 from drvs.daemon.refusal import Refused
 from drvs.daemon.vm import Vm
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def getep(node: "Node", conn: "Connection", request: protocol.GetEp) -> Answer:
     """The endpoint of a host process in the caller's VM.
 
-    Codes: DRVSINIT, RANGE, NOTBIND, BADVMID; BADPROXY when there are proxies.
+    Codes: DRVSINIT, RANGE, NOTBIND, BADPROXY, BADVMID.
     """
     if not 0 < request.pid <= limits.MAX_PID:
         raise Refused(Code.RANGE, f"process id {request.pid} is not in 1…{limits.MAX_PID}")
@@ -29,6 +30,8 @@ def getep(node: "Node", conn: "Connection", request: protocol.GetEp) -> Answer:
     if caller is None:
         raise Refused(Code.NOTBIND, "the caller is not bound")
     process = node.book.processes.get(request.pid)
+    if process is None and node.pairs.has_process(request.pid):
+        raise Refused(Code.BADPROXY, f"process {request.pid} is a proxy")
     if process is None:
         raise Refused(Code.NOTBIND, f"process {request.pid} is not bound")
     mine = {binding.vm for binding in caller.bindings.values()}
@@ -54,7 +57,12 @@ def getprocinfo(node: "Node", _conn: "Connection", request: protocol.GetProcInfo
 def procs(node: "Node", _conn: "Connection", request: protocol.Procs) -> Answer:
     """Every bound slot. Codes: PERM, DRVSINIT, INVAL, VMNOTRUN."""
     vm = node.vm(request.vmid)
-    return done(procs=[describe_slot(vm, binding.slot) for binding in vm.in_order()], vm=node.vm_info(vm))
+    return done(procs=[describe_slot(vm, slot) for slot in slots_in_use(vm)], vm=node.vm_info(vm))
+
+
+def slots_in_use(vm: Vm) -> list[int]:
+    """Return the slots that somebody has, here or on another node."""
+    return sorted([*vm.bound, *(mirror.slot for mirror in mirrors.every(vm))])
 
 
 def describe_slot(vm: Vm, slot: int) -> dict[str, Any]:
@@ -67,7 +75,9 @@ def describe_slot(vm: Vm, slot: int) -> dict[str, Any]:
         fields["getfrom"] = int(NONE)
     if not fields["rts"] & Rts.SENDING:
         fields["sendto"] = int(NONE)
-    return fields | _identity(vm, binding)
+    fields |= _identity(vm, binding) if binding is not None else _unowned(vm, seen)
+    fields["nodes"] = 1 << max(0, fields["node"])
+    return fields | {"nodes64": fields["nodes"] & WORD}
 
 
 _SHOWN = (
@@ -76,18 +86,16 @@ _SHOWN = (
 )  # fmt: skip
 
 
-def _identity(vm: Vm, binding: Binding | None) -> dict[str, Any]:
-    if binding is None:
-        return {
-            "pid": NO_PID,
-            "tid": NO_PID,
-            "node": vm.node,
-            "nodes": 1 << vm.node,
-            "name": "",
-            "kind": None,
-            "uid": None,
-        }
+def _identity(vm: Vm, binding: Binding) -> dict[str, Any]:
     return {
-        "pid": binding.process.pid, "tid": binding.tid, "node": vm.node, "nodes": 1 << vm.node, "name": binding.name,
+        "pid": binding.process.pid, "tid": binding.tid, "node": vm.node, "name": binding.name,
         "kind": binding.kind.name.lower(), "uid": binding.process.uid, "endpoint": binding.endpoint,
     }  # fmt: skip
+
+
+def _unowned(vm: Vm, seen: dict[str, Any]) -> dict[str, Any]:
+    """A slot that nobody here has: free, or a process of another node, of which only the region knows."""
+    nobody: dict[str, Any] = {"pid": NO_PID, "tid": NO_PID, "node": vm.node, "name": "", "kind": None, "uid": None}
+    if seen["rts_all"] & Rts.REMOTE:
+        nobody |= {"node": seen["node"], "name": seen["name"], "kind": "remote"}
+    return nobody

@@ -71,9 +71,7 @@ def drvs_init(node: "Node", _conn: "Connection", request: protocol.DrvsInit) -> 
 @handles(protocol.DrvsEnd, Rights.ROOT, call=Call.DRVSEND)
 def drvs_end(node: "Node", conn: "Connection", _request: protocol.DrvsEnd) -> Answer:
     """End all VMs and un-initialise the node. Codes: PERM, DRVSINIT."""
-    for vm in list(node.vms.values()):
-        node.end_vm(vm, spare=conn.peer.pid)
-    node.end()
+    node.end(spare=conn.peer.pid)
     return done()
 
 

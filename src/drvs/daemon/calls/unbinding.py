@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 from drvs.base import clock, limits
 from drvs.base.codes import Code
 from drvs.base.flags import Call
-from drvs.daemon import protocol
+from drvs.daemon import mirrors, protocol
 from drvs.daemon.bindings import Binding
 from drvs.daemon.calls.checks import bound_endpoint, check_timeout
 from drvs.daemon.calls.registry import Answer, Rights, done, handles
 from drvs.daemon.loop import Timer
+from drvs.daemon.mirrors import Mirror
 from drvs.daemon.refusal import Refused
+from drvs.daemon.vm import Vm
 
 if TYPE_CHECKING:
     from drvs.daemon.node import Node
@@ -30,9 +32,10 @@ def unbind(node: "Node", conn: "Connection", request: protocol.Unbind) -> Answer
         raise Refused(Code.PERM, f"user {conn.peer.uid} may unbind its own endpoints only")
     vm = node.vm(request.vmid)
     check_timeout(request.timeout_ms)
+    mirror = mirrors.find(vm, request.endpoint)
+    if mirror is not None:
+        return _unbind_mirror(node, conn, vm, mirror)
     binding = bound_endpoint(vm, request.endpoint, Code.ENDPOINT, Code.NOTBIND)
-    if request.incarnation not in (0, binding.incarnation):
-        raise Refused(Code.NOTBIND, f"endpoint {request.endpoint} belongs to somebody else by now")
     if request.incarnation not in (0, binding.incarnation):
         raise Refused(Code.NOTBIND, f"endpoint {binding.endpoint} has another owner by now")
     if binding.process is not own and not conn.is_root:
@@ -43,6 +46,15 @@ def unbind(node: "Node", conn: "Connection", request: protocol.Unbind) -> Answer
         raise Refused(Code.AGAIN, f"the memory of endpoint {binding.endpoint} is being copied")
     Unbinding(node, conn, binding, request.timeout_ms)
     return None
+
+
+def _unbind_mirror(node: "Node", conn: "Connection", vm: Vm, mirror: Mirror) -> Answer:
+    """Forget a process of another node, here only: those who wait on it go on."""
+    if not conn.is_root:
+        raise Refused(Code.PERM, f"endpoint {mirror.endpoint} belongs to node {mirror.node}")
+    vm.check(vm.region.unbind(mirror.slot, mirror.incarnation, force=True, lock_ms=vm.lock_ms))
+    node.waits.unmirrored(vm.serial, mirror)
+    return done()
 
 
 def try_unbind(node: "Node", binding: Binding, by: int) -> bool:

@@ -24,7 +24,7 @@ def vm_init(node: "Node", _conn: "Connection", request: protocol.VmInit) -> Answ
         raise Refused(Code.RANGE, f"VM id {vmid} is not in 0…{node.size.nr_vms - 1}")
     size = _limits(node, request)
     nodes = _nodes(node, request.nodes)
-    check_vm_name(request.name)
+    check_vm_name(request.name, node)
     if vmid in node.vms:
         raise Refused(Code.VMRUN, f"{node.vms[vmid].text()} runs already")
     if request.name in node.names:
@@ -56,7 +56,10 @@ def _limits(node: "Node", request: protocol.VmInit) -> VmLimits:
     notes = request.notes if request.notes is not None else most.notes or max(limits.MIN_NOTES, slots)
     if not 1 <= notes <= limits.MAX_NOTES:
         raise Refused(Code.RANGE, f"notes is {notes}, it must be 1 to {limits.MAX_NOTES}")
-    return VmLimits(**chosen, notes=notes, copy_len_max=most.copy_len_max, copy_buf=most.copy_buf)
+    return VmLimits(
+        **chosen, notes=notes, copy_len_max=most.copy_len_max, copy_buf=most.copy_buf, nr_nodes=most.nr_nodes,
+        nr_proxies=most.nr_pairs,
+    )  # fmt: skip
 
 
 def _nodes(node: "Node", asked: int) -> int:
@@ -91,8 +94,9 @@ def getvminfo(node: "Node", _conn: "Connection", request: protocol.GetVmInfo) ->
     if request.vmid in node.vms:
         return node.vm_info(node.vms[request.vmid]), ()
     return done(
-        vmid=request.vmid, flags=int(VmState.FREE), name="", nodes=0, serial=0, node=node.number, bound=0,
-        suspect=False,         nr_procs=0, nr_tasks=0, nr_sysprocs=0, notes=0, copy_len_max=0, copy_buf=0,
+        vmid=request.vmid, flags=int(VmState.FREE), name="", nodes=0, nodes64=0, serial=0, node=node.number, bound=0,
+        suspect=False, nr_procs=0, nr_tasks=0, nr_sysprocs=0, notes=0, copy_len_max=0, copy_buf=0,
+        nr_nodes=node.size.nr_nodes, nr_proxies=node.size.nr_pairs,
     )  # fmt: skip
 
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 from drvs.base import clock
 from drvs.base.codes import Code
 from drvs.base.flags import Call
-from drvs.daemon import protocol
+from drvs.daemon import mirrors, protocol
 from drvs.daemon.bindings import Binding
 from drvs.daemon.calls.binding import answer_bound
 from drvs.daemon.calls.checks import check_name, check_timeout, is_endpoint
 from drvs.daemon.calls.registry import Answer, Rights, done, handles
+from drvs.daemon.mirrors import Mirror
 from drvs.daemon.refusal import Refused
+from drvs.daemon.vm import Vm
 from drvs.daemon.waits import endpoint_key, gone_key, name_key, process_key
 
 if TYPE_CHECKING:
@@ -62,9 +64,8 @@ def wait4bindep(node: "Node", conn: "Connection", request: protocol.Wait4BindEp)
     check_timeout(request.timeout_ms)
     if not is_endpoint(vm, request.endpoint):
         raise Refused(Code.ENDPOINT, f"no slot of {vm.text()} can have endpoint {request.endpoint}")
-    present = vm.find(request.endpoint)
-    if present is not None:
-        return done(endpoint=present.endpoint)
+    if is_bound(vm, request.endpoint):
+        return done(endpoint=request.endpoint)
     what = f"endpoint {request.endpoint} is not bound in {vm.text()}"
     node.waits.add(conn, endpoint_key(vm.serial, request.endpoint), request.timeout_ms, _tell_endpoint(conn), what)
     return None
@@ -77,7 +78,7 @@ def wait4unbind(node: "Node", conn: "Connection", request: protocol.Wait4Unbind)
     check_timeout(request.timeout_ms)
     if not is_endpoint(vm, request.endpoint):
         raise Refused(Code.ENDPOINT, f"no slot of {vm.text()} can have endpoint {request.endpoint}")
-    if vm.find(request.endpoint) is None:
+    if not is_bound(vm, request.endpoint):
         return done(endpoint=request.endpoint)
     what = f"endpoint {request.endpoint} is still bound in {vm.text()}"
     node.waits.add(conn, gone_key(vm.serial, request.endpoint), request.timeout_ms, _tell_endpoint(conn), what)
@@ -92,7 +93,7 @@ def lookup(node: "Node", conn: "Connection", request: protocol.Lookup) -> Answer
     check_name(request.name, "name", Code.INVAL)
     if not request.name:
         raise Refused(Code.INVAL, "the empty name is nobody's")
-    present = vm.names.get(request.name)
+    present = vm.names.get(request.name) or mirrors.named(vm, request.name)
     if present is not None:
         return done(endpoint=present.endpoint)
     what = f"nobody in {vm.text()} has the name {request.name!r}"
@@ -102,5 +103,10 @@ def lookup(node: "Node", conn: "Connection", request: protocol.Lookup) -> Answer
     return None
 
 
-def _tell_endpoint(conn: "Connection") -> Callable[[Binding], None]:
+def is_bound(vm: Vm, endpoint: int) -> bool:
+    """Say whether somebody has an endpoint, here or on another node."""
+    return vm.find(endpoint) is not None or mirrors.find(vm, endpoint) is not None
+
+
+def _tell_endpoint(conn: "Connection") -> Callable[[Binding | Mirror], None]:
     return lambda binding: conn.answer({"endpoint": binding.endpoint})

@@ -1,6 +1,6 @@
 """The process that serves a mount: what `drvs mount` starts.
 
-    python -m drvs.procview.fuse --runtime-dir DIR [--ready-fd N] [--allow-other] MOUNTPOINT
+python -m drvs.procview.fuse --runtime-dir DIR [--ready-fd N] [--allow-other] MOUNTPOINT
 """
 
 from __future__ import annotations

@@ -10,8 +10,7 @@ from drvs.procview import bitmap
 from drvs.procview.listings.words import pairs, plain, table
 
 if TYPE_CHECKING:
-    from drvs.api.info import NodeInfo
-    from drvs.procview.records import NodeRecord, ProxyRecord
+    from drvs.api.info import NodeInfo, PairInfo, PeerInfo
 
 _ROUTE_BYTES = 4
 """What a node costs in a VM's region: one word of its table of routes."""
@@ -41,34 +40,35 @@ def info(node: NodeInfo) -> str:
     )
 
 
-def nodes(rows: Iterable[NodeRecord], nr_vms: int) -> str:
+def nodes(rows: Iterable[PeerInfo], nr_vms: int) -> str:
     """Return `nodes`: every node that is known, this one among them, and which VMs run there."""
     width = bitmap.width_for(nr_vms)
     return table(
         f"Node Flags Proxies {bitmap.ruler(width)} Name",
-        (
-            f"{row.node:4} {row.flags:5X} {row.proxies:7} {bitmap.marks(row.vms, width)} {plain(row.name)}"
-            for row in rows
-        ),
+        (f"{row.node:4} {int(row.flags):5X} {row.px:7} {_vms(row, width)} {plain(row.name)}" for row in rows),
     )
 
 
-def node_info(row: NodeRecord, proxy: ProxyRecord | None, nr_vms: int) -> str:
+def node_info(row: PeerInfo, pair: PairInfo | None, nr_vms: int) -> str:
     """Return the `info` of a node: its flags, the processes of its proxies (-1: it has none), and its VMs."""
     width = bitmap.width_for(nr_vms)
-    sender, receiver = (proxy.sender.tid, proxy.receiver.tid) if proxy else (NO_PID, NO_PID)
+    sender, receiver = (pair.sender.tid, pair.receiver.tid) if pair else (NO_PID, NO_PID)
     return table(
         f"Node Flags Sender Receiver {bitmap.ruler(width)} Name",
-        [f"{row.node:4} {row.flags:5X} {sender:6} {receiver:8} {bitmap.marks(row.vms, width)} {plain(row.name)}"],
+        [f"{row.node:4} {int(row.flags):5X} {sender:6} {receiver:8} {_vms(row, width)} {plain(row.name)}"],
     )
 
 
-def node_stats(row: NodeRecord) -> str:
+def node_stats(row: PeerInfo) -> str:
     """Return the `stats` of a node: its proxies, and the commands sent to it and received from it.
 
     The guide describes this file but does not list it: the columns are ours.
     """
     return table(
         "Node Flags Proxies --sent-- --rcvd-- Name",
-        [f"{row.node:4} {row.flags:5X} {row.proxies:7} {row.sent:8} {row.received:8} {plain(row.name)}"],
+        [f"{row.node:4} {int(row.flags):5X} {row.px:7} {row.sent:8} {row.received:8} {plain(row.name)}"],
     )
+
+
+def _vms(row: PeerInfo, width: int) -> str:
+    return bitmap.marks(bitmap.bits_of(row.vms), width)

@@ -1,0 +1,101 @@
+"""Mirrors: processes of other nodes as a VM's region here knows them.
+
+A mirror is bound by `rmtbind`, or by the core itself when the first message of such a process arrives; the core unbinds
+it when its node says that it is gone. So the region knows which there are, and no record of noded's does. Names are
+remembered here, and believed only if the region agrees.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from drvs.base.flags import Rts
+from drvs.base.ids import NO_PID
+from drvs.core._core import BIND_REMOTE
+from drvs.daemon.vm import Vm
+
+
+class Mirror(NamedTuple):
+    """A process of another node."""
+
+    slot: int
+    incarnation: int
+    endpoint: int
+    node: int
+    name: str
+
+
+def bind(vm: Vm, slot: int, endpoint: int, node: int, name: str) -> Mirror:
+    """Bind one that has been judged.
+
+    Raises:
+        Refused: by the region's code.
+    """
+    code, endpoint, incarnation = vm.region.bind(
+        slot, NO_PID, NO_PID, node, BIND_REMOTE, endpoint, name, lock_ms=vm.lock_ms
+    )
+    vm.check(code)
+    if name:
+        vm.mirror_names[name] = endpoint
+    return Mirror(slot, incarnation, endpoint, node, name)
+
+
+def at(vm: Vm, slot: int) -> Mirror | None:
+    """Return the mirror in a slot.
+
+    Raises:
+        Refused: TIMEDOUT, the VM's lock does not come.
+    """
+    if not vm.is_free(slot):
+        return None
+    seen = vm.snapshot(slot)
+    if not seen["rts_all"] & Rts.REMOTE:
+        return None
+    return Mirror(slot, seen["incarnation"], seen["endpoint"], seen["node"], seen["name"])
+
+
+def find(vm: Vm, endpoint: int) -> Mirror | None:
+    """Return the mirror that has an endpoint.
+
+    Raises:
+        Refused: TIMEDOUT, the VM's lock does not come.
+    """
+    slot = vm.region.decode(endpoint) if -(1 << 31) <= endpoint < 1 << 31 else None
+    mirror = None if slot is None else at(vm, slot)
+    return mirror if mirror is not None and mirror.endpoint == endpoint else None
+
+
+def named(vm: Vm, name: str) -> Mirror | None:
+    """Return the mirror that has a name, and forget the name if its owner has gone.
+
+    Raises:
+        Refused: TIMEDOUT, the VM's lock does not come.
+    """
+    endpoint = vm.mirror_names.get(name)
+    mirror = None if endpoint is None else find(vm, endpoint)
+    if mirror is not None and mirror.name == name:
+        return mirror
+    vm.mirror_names.pop(name, None)
+    return None
+
+
+def every(vm: Vm) -> Iterator[Mirror]:
+    """Iterate over the mirrors of a VM, by slot; costs nothing where there are none.
+
+    Raises:
+        Refused: TIMEDOUT, the VM's lock does not come.
+    """
+    left = vm.region.bound - len(vm.bound) - len(vm.closing)
+    for slot in range(vm.members):
+        if left <= 0:
+            return
+        mirror = at(vm, slot)
+        if mirror is not None:
+            left -= 1
+            yield mirror
+
+
+def learn_names(vm: Vm) -> None:
+    """Learn the names anew: noded was restarted."""
+    for mirror in every(vm):
+        if mirror.name:
+            vm.mirror_names.setdefault(mirror.name, mirror.endpoint)
