@@ -13,7 +13,7 @@ from support.nodes import drvs
 
 NOWHERE = "/nonexistent/drvs-without-a-node"
 GROUPS = [
-    "up", "down", "status", "vm", "run", "ps", "dump", "gc", "doctor", "demo",
+    "up", "down", "status", "vm", "run", "ps", "dump", "cat", "ls", "mount", "umount", "gc", "doctor", "demo",
     "bench", "config", "completion", "version",
 ]  # fmt: skip
 

@@ -1,6 +1,5 @@
 """Proxy pairs: registered, connected, unbound, described, watched; guide 5.1.1 to 5.1.4."""
 
-import os
 import signal
 from pathlib import Path
 from typing import Any

@@ -17,10 +17,10 @@ from support import children, guide, nodes, procfs
 class Mount:
     """A view that a test has mounted."""
 
-    def __init__(self, runtime_dir: Path, where: Path) -> None:
+    def __init__(self, runtime_dir: Path, where: Path, allow_other: bool = False) -> None:
         self.where = where
         before = procfs.descendants(os.getpid())
-        self.pid = fuse.mount(str(runtime_dir), str(where))
+        self.pid = fuse.mount(str(runtime_dir), str(where), allow_other=allow_other)
         self.processes = procfs.descendants(os.getpid()) - before
 
     def text(self, path: str) -> str:
@@ -92,12 +92,12 @@ def mountpoint() -> Iterator[Path]:
 
 
 @pytest.fixture
-def mounting(needs_fuse: None, served: nodes.RunningNode, mountpoint: Path) -> Iterator[Callable[[], Mount]]:
+def mounting(needs_fuse: None, served: nodes.RunningNode, mountpoint: Path) -> Iterator[Callable[..., Mount]]:
     """A function that mounts the view of the node; unmounted at the end."""
     made: list[Mount] = []
 
-    def mount() -> Mount:
-        made.append(Mount(served.runtime_dir, mountpoint))
+    def mount(allow_other: bool = False) -> Mount:
+        made.append(Mount(served.runtime_dir, mountpoint, allow_other))
         return made[-1]
 
     yield mount
@@ -108,6 +108,6 @@ def mounting(needs_fuse: None, served: nodes.RunningNode, mountpoint: Path) -> I
 
 
 @pytest.fixture
-def mounted(mounting: Callable[[], Mount]) -> Mount:
+def mounted(mounting: Callable[..., Mount]) -> Mount:
     """The view of the node, mounted."""
     return mounting()

@@ -109,14 +109,31 @@ def test_names_of_any_kind_stay_below_the_mount(vm: drvs.VM, mounted: Mount) -> 
 # ---- the process that serves it ----
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
-def test_when_its_process_ends_nothing_stays_mounted(mounted: Mount, number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_when_its_process_is_told_to_end_nothing_stays_mounted(mounted: Mount, number: signal.Signals) -> None:
     os.kill(mounted.pid, number)
     mounted.wait_gone()
     assert os.listdir(mounted.where) == []
 
 
-def test_it_can_be_unmounted_and_mounted_again(mounting: Callable[[], Mount]) -> None:
+def test_a_mount_whose_process_was_killed_can_be_unmounted_or_mounted_over(mounting: Callable[..., Mount]) -> None:
+    for _ in range(2):
+        mounted = mounting()
+        os.kill(mounted.pid, signal.SIGKILL)
+        nodes.wait_gone(mounted.processes)
+    fuse.umount(str(mounted.where))
+    assert os.listdir(mounted.where) == []
+
+
+def test_links_lead_to_the_mount(mounted: Mount, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(mounted.where)
+    with pytest.raises(drvs.Busy, match="already"):
+        fuse.mount("/nonexistent", str(tmp_path / "link"))
+    fuse.umount(str(tmp_path / "link"))
+    mounted.wait_gone()
+
+
+def test_it_can_be_unmounted_and_mounted_again(mounting: Callable[..., Mount]) -> None:
     for _ in range(3):
         mounted = mounting()
         assert mounted.text("info")
@@ -168,7 +185,24 @@ def test_why_no_process_could_serve_it_is_passed_on(needs_fuse: None, mountpoint
     assert str(mountpoint) not in fuse.mounted()
 
 
-# ---- an ordinary user ----
+# ---- other users ----
+
+
+def _read(path: str) -> str | int:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError as error:
+        return error.errno or 0
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("allowed", [False, True])
+def test_other_users_read_it_if_they_are_allowed_to(mounting: Callable[..., Mount], allowed: bool) -> None:
+    mounted = mounting(allow_other=allowed)
+    mounted.where.parent.chmod(0o755)
+    found = users.as_nobody(_read, f"{mounted.where}/info")
+    assert found == (mounted.text("info") if allowed else errno.EACCES)
 
 
 def _own_view(place: str) -> tuple[str, list[str], int]:

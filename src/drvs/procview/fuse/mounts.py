@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import stat
 import subprocess
 import sys
-import tempfile
 from typing import IO, NoReturn
 
 from drvs.base import limits
@@ -47,7 +47,8 @@ def mount(runtime_dir: str, where: str, *, allow_other: bool = False, foreground
         Busy: a view is mounted there already.
     """
     needs.check()
-    where = os.path.abspath(where)
+    where = os.path.realpath(where)
+    _clear_dead(where)
     _check_place(where)
     if not foreground:
         return _start(runtime_dir, where, allow_other)
@@ -55,10 +56,25 @@ def mount(runtime_dir: str, where: str, *, allow_other: bool = False, foreground
     return os.getpid()
 
 
+def _clear_dead(where: str) -> None:
+    """Unmount a view whose process was killed.
+
+    Raises:
+        Busy: a view that lives is mounted there.
+    """
+    if where not in mounted():
+        return
+    try:
+        os.stat(where)
+    except OSError as error:
+        if error.errno == errno.ENOTCONN:
+            umount(where, lazy=True)
+            return
+    hint = f"Unmount it first: drvs umount {where}"
+    raise make_error(Code.BUSY, "mount", detail=f"a view is mounted on {where} already", hint=hint)
+
+
 def _check_place(where: str) -> None:
-    if os.path.realpath(where) in mounted():
-        hint = f"Unmount it first: drvs umount {where}"
-        raise make_error(Code.BUSY, "mount", detail=f"a view is mounted on {where} already", hint=hint)
     try:
         if not stat.S_ISDIR(os.stat(where).st_mode):
             _unusable(f"{where} is not a directory")
@@ -79,7 +95,7 @@ def _start(runtime_dir: str, where: str, allow_other: bool) -> int:
     ready, tell = os.pipe()
     command = [sys.executable, "-P", "-m", "drvs.procview.fuse", "--runtime-dir", runtime_dir]
     command += ["--ready-fd", str(tell), *(["--allow-other"] if allow_other else []), where]
-    with tempfile.TemporaryFile() as said:
+    with open(os.memfd_create("drvs-mount"), "r+b") as said:
         try:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, pass_fds=(tell,),
@@ -103,8 +119,8 @@ def _wait_ready(process: subprocess.Popen[bytes], ready: int, said: IO[bytes]) -
     process.kill()
     process.wait()
     said.seek(0)
-    words = said.read().decode(errors="replace").strip() or f"it said nothing for {limits.START_MS} ms"
-    raise needs.unsupported(words.splitlines()[0], needs.explain(words))
+    words = said.read().decode(errors="replace")
+    raise needs.refused(words or f"it said nothing for {limits.START_MS} ms")
 
 
 def umount(where: str, *, lazy: bool = False) -> None:
@@ -119,7 +135,7 @@ def umount(where: str, *, lazy: bool = False) -> None:
         RuntimeDirError: no view is mounted there.
         Busy: it is in use.
     """
-    place = _real(os.path.abspath(where))
+    place = os.path.realpath(where)
     known = mounted()
     if place not in known:
         hint = f"Views are mounted on: {', '.join(known)}." if known else "No view is mounted: see drvs mount --help."
@@ -132,12 +148,6 @@ def umount(where: str, *, lazy: bool = False) -> None:
         raise needs.unsupported(*next(needs.missing())) from None
     if done.returncode:
         raise _refused(place, done.stderr.strip())
-
-
-def _real(path: str) -> str:
-    """The path without links, its last part untouched: a mount whose process was killed cannot be looked at."""
-    folder, name = os.path.split(path)
-    return os.path.join(os.path.realpath(folder), name)
 
 
 def _refused(where: str, said: str) -> DrvsError:

@@ -51,20 +51,20 @@ def unsupported(what: str, hint: str) -> DrvsError:
     return make_error(Code.NOSYS, "mount", detail=f"the view cannot be mounted: {what}", hint=hint)
 
 
-def explain(said: str) -> str:
-    """Return the next step for what libfuse or fusermount3 said when it refused."""
-    for word, hint in _SAID.items():
-        if word in said:
-            return hint
-    return "`drvs mount --foreground` shows all that libfuse says."
+def refused(said: str) -> DrvsError:
+    """Return the error for what libfuse, fusermount3 or the process that serves said when a mount failed."""
+    lines = [line for line in said.splitlines() if line.strip() and _NOISE not in line]
+    hint = next((hint for word, hint in _SAID.items() if word in said), _LOOK)
+    return unsupported(lines[0] if lines else "it was refused without a word", hint)
 
+
+_NOISE = "Ignoring invalid max threads"  # libfuse 3.14 says so of its own default
+_LOOK = "`drvs mount --foreground` shows all that libfuse says."
 
 _SAID = {
     "user_allow_other": "Put the line user_allow_other into /etc/fuse.conf (as root), or leave --allow-other out.",
-    "fusermount3: mount failed: Operation not permitted": _KERNEL,
+    "Operation not permitted": _KERNEL,
     DEVICE: _KERNEL,
     "Unable to find libfuse": _PACKAGE,
     "no write access to mountpoint": "Mount it on a directory of your own.",
-    "nonempty": "Choose an empty directory.",
-    "not empty": "Choose an empty directory.",
 }

@@ -19,6 +19,7 @@ from drvs.procview.tree import tree
 KIND = "drvs"
 """The type that the mount shows in /proc/mounts, behind "fuse."."""
 
+_ENDED_BY_SIGNAL = 8  # what libfuse's main returns when its loop ends before somebody unmounts
 _SIMPLE = re.compile(r"[\w/.+-]+")
 
 
@@ -35,8 +36,12 @@ def serve(runtime_dir: str, where: str, *, allow_other: bool = False, ready_fd: 
     watch = NodeWatch(runtime_dir)
     node.client.call("hello")  # from now on a noded that does not answer is one that restarts
     threading.Thread(target=_leave_with, args=(watch, threading.get_ident()), daemon=True).start()
+    system = Filesystem(tree(node), lambda: _say_ready(ready_fd))
     try:
-        mfusepy.FUSE(Filesystem(tree(node), lambda: _say_ready(ready_fd)), where, **_options(runtime_dir, allow_other))
+        mfusepy.FUSE(system, where, **_options(runtime_dir, allow_other))
+    except RuntimeError as error:
+        if error.args != (_ENDED_BY_SIGNAL,):
+            raise
     finally:
         node.close()
 
@@ -45,7 +50,6 @@ def _options(runtime_dir: str, allow_other: bool) -> dict[str, Any]:
     return {
         "foreground": True,
         "ro": True,
-        "auto_unmount": True,  # fusermount3 stays, and unmounts when this process was killed
         "direct_io": True,
         "attr_timeout": 0,
         "entry_timeout": 0,
