@@ -11,7 +11,7 @@ from pathlib import Path
 
 CANONICAL = json.loads((Path(__file__).parent / "canonical.json").read_text())
 
-CHAPTERS_HERE = ("3.", "4.")
+CHAPTERS_HERE = ("3.", "4.", "5.")
 """Chapters of the guide whose calls are complete."""
 
 NODES = "proxies and nodes"
@@ -21,9 +21,7 @@ CHECKPOINT = "checkpoint/restore"
 CONTEXTS = "process contexts"
 
 SYMBOLS_TO_COME: dict[str, str] = {
-    **{call["name"]: NODES for call in CANONICAL["m3ipc_guide"] if call["section"].startswith("5.")},
     **{call["name"]: MIGRATION for call in CANONICAL["m3ipc_guide"] if call["section"].startswith("6.")},
-    "mnx_get2rmt_T": NODES,
     **{r["name"]: PROCESS_SPACE for r in CANONICAL["bproc"] if not r["name"].startswith("VMAD_")},
     **dict.fromkeys([*CANONICAL["rump"], *CANONICAL["rump_flags"]], CONTEXTS),
     **dict.fromkeys(CANONICAL["sysv_ipc"], CHECKPOINT),
@@ -37,9 +35,7 @@ CODES_TO_COME: dict[str, str] = dict.fromkeys(
 """Return code of a call of chapter 3 or 4 -> the capability that will give it, unless a test provokes it already."""
 
 CALL_CODES_TO_COME: dict[tuple[str, str], str] = {
-    ("mnx_rmtbind", "OK"): NODES,
-    ("mnx_bkupbind", "OK"): NODES,
-    ("mnx_getep", "EMOLPROXY"): NODES,
+    ("mnx_bkupbind", "OK"): MIGRATION,
 }
 """The same for a code of one call only."""
 

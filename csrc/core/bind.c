@@ -6,6 +6,8 @@
  * go on where another was killed.
  */
 #include "kernel.h"
+#include "farcopy.h"
+#include "trust.h"
 
 /* ---- bind ------------------------------------------------------------------------------------------------------------- */
 
@@ -36,6 +38,7 @@ static void fill_free_slot(const struct k_region *region, struct k_slot *s, cons
     s->self = b->slot;
     s->last_peer = K_NIL;
     s->copy_src = s->copy_dst = 0;
+    s->holder = s->remote_call = s->remote_incarnation = s->copy_over = 0;
     s->sent_local = s->sent_remote = s->copied_local = s->copied_remote = 0;
     atomic_store_explicit(&s->waiting, 0, memory_order_relaxed);
     atomic_store_explicit(&s->cpu, 0, memory_order_relaxed);
@@ -72,6 +75,7 @@ static int bind(struct k_txn *t, struct k_bind *b) {
     code = choose_endpoint(t->region, s, b);
     if (code != K_OK) return code;
     fill_free_slot(t->region, s, b);
+    if (s->px) k_outbox_leave(t, s, b->slot); /* the last word of the one before */
     k_set(t, &s->rts, b->kind == K_BIND_LOCAL ? 0 : K_RTS_REMOTE);
     k_set(t, &header->bound, header->bound + 1);
     return k_commit(t);
@@ -88,8 +92,10 @@ int k_step_bind(struct k_region *region, uint32_t me, struct k_bind *b, int lock
 /* A party of the copy that `s` runs may go on, unless it has been unbound since. */
 static void release_party(struct k_txn *t, const struct k_slot *s, uint32_t party, uint32_t incarnation) {
     struct k_slot *p = party ? k_slot_checked(t->region, party - 1) : NULL;
-    if (!p || p == s || p->incarnation != incarnation || !(p->rts & K_RTS_ONCOPY)) return;
-    uint32_t rts = p->rts & ~(uint32_t)K_RTS_ONCOPY;
+    uint32_t hold = s->rts & K_RTS_RMTOPER ? K_RTS_HELD : K_RTS_ONCOPY; /* a copy between nodes, or one that moves bytes now */
+    if (!p || p == s || p->incarnation != incarnation || !(p->rts & hold)) return;
+    if (hold == K_RTS_HELD && !k_is_held_by(p, k_slot_index(t->region, s))) return;
+    uint32_t rts = p->rts & ~hold;
     k_set(t, &p->rts, rts);
     if (rts == 0) k_wake(t, party - 1);
 }
@@ -104,9 +110,10 @@ void k_release_parties(struct k_txn *t, struct k_slot *s) {
 
 /* From here the slot is in nobody's way: not found by name, in no list, in no copy. Its own blocked call ends. */
 static int start_closing(struct k_txn *t, struct k_slot *s, uint32_t index, int verdict, bool force) {
-    bool blocked = s->rts & (K_RTS_SENDING | K_RTS_RECEIVING | K_RTS_ONCOPY);
+    bool blocked = k_is_blocked(s);
     if (!force && (s->rts & K_RTS_ONCOPY || s->copy_src || s->copy_dst)) return K_ONCOPY;
     if (!k_leave_list(t, s, index)) return K_BADVMID;
+    if (!k_is_remote(s)) k_withdraw(t, s, index);
     k_release_parties(t, s);
     if (blocked) {
         k_set(t, &s->verdict, k_verdict(verdict, 0));
@@ -122,18 +129,22 @@ static struct k_slot *first(struct k_txn *t, uint32_t head) {
     return head == K_NIL ? NULL : k_follow(t, head);
 }
 
+static void end_peer(struct k_txn *t, struct k_slot *p, int code) {
+    k_end_caller(t, p, k_slot_index(t->region, p), code);
+}
+
 /* One peer that waits on the closing slot goes on with DSTDIED or SRCDIED. */
 static bool release_one_peer(struct k_txn *t, struct k_slot *s) {
     struct k_slot *p;
     if ((p = first(t, s->senders_head))) k_queue_remove(t, k_senders(s), p, s->senders_head);
     else if ((p = first(t, s->requests_head))) k_queue_remove(t, k_requests(s), p, s->requests_head);
     if (p) {
-        k_end_wait(t, p, k_slot_index(t->region, p), K_DSTDIED, 0);
+        end_peer(t, p, p->rts & K_RTS_RMTOPER && p->v_src == s->endpoint ? K_SRCDIED : K_DSTDIED);
         return true;
     }
     if (!(p = first(t, s->waiters))) return false;
     k_waiters_remove(t, s, p, s->waiters);
-    k_end_wait(t, p, k_slot_index(t->region, p), K_SRCDIED, 0);
+    end_peer(t, p, K_SRCDIED);
     return true;
 }
 
@@ -161,7 +172,10 @@ static int unbind(struct k_txn *t, uint32_t index, uint32_t incarnation, int ver
     if (index >= t->region->members) return K_RANGE;
     struct k_slot *s = k_slot_at(t->region, index);
     if (s->rts & K_RTS_FREE || (incarnation && s->incarnation != incarnation)) return K_NOTBIND;
-    if (!(s->rts & K_RTS_CLOSING)) return start_closing(t, s, index, verdict, force);
+    if (!(s->rts & K_RTS_CLOSING)) {
+        int code = k_is_remote(s) ? k_quieten(t, s, index, verdict) : K_OK;
+        return code == K_OK ? start_closing(t, s, index, verdict, force) : code;
+    }
     if (release_one_peer(t, s) || k_drop_incoming(t, s, index) || k_drop_outgoing(t, s, index)) {
         int code = k_commit(t);
         return code == K_OK ? K_MORE : code;
@@ -171,7 +185,7 @@ static int unbind(struct k_txn *t, uint32_t index, uint32_t incarnation, int ver
 
 int k_step_unbind(struct k_region *region, uint32_t me, uint32_t slot, uint32_t incarnation, int verdict, bool force, int lock_ms, struct k_wakes *wakes) {
     struct k_txn t;
-    if (wakes) wakes->n = 0;
+    k_no_wakes(wakes);
     int code = k_enter(&t, region, me, k_lock_deadline(lock_ms));
     if (code != K_OK) return code;
     code = unbind(&t, slot, incarnation, verdict, force);
@@ -194,6 +208,7 @@ static int wakeup(struct k_txn *t, int32_t endpoint) {
     if (code == K_OK) code = k_find(t, endpoint, K_DSTDIED, &index);
     if (code != K_OK) return code;
     struct k_slot *s = k_slot_at(t->region, index);
+    if (k_is_remote(s)) return K_RMTPROC;
     if (k_receives(s) && s->call == 0) {
         if (!k_leave_list(t, s, index)) return K_BADVMID;
         k_end_wait(t, s, index, K_WOKENUP, 0);
@@ -205,7 +220,7 @@ static int wakeup(struct k_txn *t, int32_t endpoint) {
 
 int k_step_wakeup(struct k_region *region, uint32_t me, int32_t endpoint, int lock_ms, struct k_wakes *wakes) {
     struct k_txn t;
-    if (wakes) wakes->n = 0;
+    k_no_wakes(wakes);
     int code = k_enter(&t, region, me, k_lock_deadline(lock_ms));
     if (code != K_OK) return code;
     code = wakeup(&t, endpoint);

@@ -14,7 +14,7 @@ enum k_code {
     K_LOCKED = -101, K_CALLDENIED = -104, K_NOTREADY = -106, K_SRCDIED = -108, K_DSTDIED = -109, K_TRAPDENIED = -110,
     K_BADNODEID = -301, K_BADVMID = -302, K_VMNOTRUN = -303, K_BADPROC = -304, K_BADPID = -305, K_ENDPOINT = -306,
     K_NOPROXY = -307, K_RMTPROC = -308, K_LCLPROC = -309, K_NOTBIND = -310, K_NOVMNODE = -319, K_PROCSTS = -324,
-    K_ONCOPY = -328, K_OVERRUN = -330, K_SLOTUSED = -337, K_WOKENUP = -348, K_RESTARTSYS = -512, K_BADREQUEST = -107,
+    K_ONCOPY = -328, K_OVERRUN = -330, K_SLOTUSED = -337, K_WOKENUP = -348, K_RESTARTSYS = -512,
     /* Never leave the core: what a step of a call reports to the code that sleeps for it. */
     K_BLOCKED = 1,   /* the caller is queued or waiting: sleep on its slot */
     K_CONTENDED = 2, /* the lock was not free at once: nothing was done, try again where sleeping is allowed */
@@ -36,10 +36,11 @@ enum k_op {
 /* p_rts_flags: a slot is runnable only when they are all clear. */
 enum k_rts {
     K_RTS_FREE = 1u << 0, K_RTS_SENDING = 1u << 2, K_RTS_RECEIVING = 1u << 3, K_RTS_ONCOPY = 1u << 10,
-    K_RTS_MIGRATING = 1u << 11, K_RTS_REMOTE = 1u << 12,
+    K_RTS_MIGRATING = 1u << 11, K_RTS_REMOTE = 1u << 12, K_RTS_RMTOPER = 1u << 13,
     /* Ours; masked out of what users see. */
     K_RTS_REQUESTS = 1u << 28, /* RECEIVING, but requests (sendrec) only */
     K_RTS_CLOSING = 1u << 29,  /* being unbound, one peer at a time */
+    K_RTS_HELD = 1u << 30,     /* RECEIVING, and party of a copy between nodes: goes with the wait, and the copy fails then */
     K_RTS_VISIBLE = 0x0fffffff,
 };
 

@@ -59,6 +59,9 @@ enum { K_WIRE_HEADER = 96, K_WIRE_DATA_MAX = 1 << 20, K_WIRE_RECORD_MAX = K_WIRE
 bool k_cmd_has_message(int32_t cmd);
 bool k_cmd_has_data(int32_t cmd);
 
+/* What is wrong with a command's form (its lengths, code and flags); NULL: nothing. */
+const char *k_command_fault(const struct k_command *c);
+
 /* Write the header of a record whose payload (c->len bytes) follows it. */
 void k_wire_encode(const struct k_command *c, uint8_t header[K_WIRE_HEADER]);
 /* Read one record of the `n` bytes at `from`; its payload is the c->len bytes behind the header. Returns NULL with its whole length in

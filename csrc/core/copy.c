@@ -17,8 +17,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "farcopy.h"
 #include "handle.h"
-#include "kernel.h"
+#include "trust.h"
 
 /* ---- transitions ------------------------------------------------------------------------------------------------------ */
 
@@ -30,10 +31,10 @@ static int find_party(struct k_txn *t, int32_t endpoint, int dead, uint32_t *ind
     return k_find(t, endpoint, dead, index);
 }
 
-static int check_party(const struct k_txn *t, uint32_t index) {
+int k_check_party(const struct k_txn *t, uint32_t index) {
     const struct k_slot *s = k_slot_at(t->region, index);
     if (index == t->me) return K_OK;
-    if (s->rts & K_RTS_ONCOPY) return K_BUSY;
+    if (s->rts & (K_RTS_ONCOPY | K_RTS_HELD)) return K_BUSY;
     return s->rts == K_RTS_RECEIVING || s->rts == (K_RTS_RECEIVING | K_RTS_REQUESTS) ? K_OK : K_PROCSTS;
 }
 
@@ -42,22 +43,28 @@ static void hold_party(struct k_txn *t, uint32_t index) {
     if (index != t->me) k_set(t, &s->rts, s->rts | K_RTS_ONCOPY);
 }
 
-/* A copy that an exec cut short: the caller cannot be in two. */
-static int drop_stale(struct k_txn *t, struct k_slot *me) {
+int k_drop_stale_copy(struct k_txn *t, struct k_slot *me) {
     k_release_parties(t, me);
     return t->pairs ? k_commit(t) : K_OK;
 }
 
-static int copy_begin(struct k_txn *t, int32_t src, int32_t dst, uint64_t bytes, uint32_t *si, uint32_t *di) {
-    struct k_slot *me = k_me(t);
+/* Who the parties are: K_RMTPROC, with both found, if one is of another node. */
+static int find_parties(struct k_txn *t, int32_t src, int32_t dst, uint64_t bytes, uint32_t *si, uint32_t *di) {
     int code = k_check_caller(t, K_VCOPY);
     if (code == K_OK && bytes > t->region->limits.copy_len_max) code = K_RANGE;
     if (code == K_OK) code = find_party(t, src, K_SRCDIED, si);
     if (code == K_OK) code = find_party(t, dst, K_DSTDIED, di);
     if (code == K_OK && *si == *di) code = K_ENDPOINT;
-    if (code == K_OK) code = check_party(t, *si);
-    if (code == K_OK) code = check_party(t, *di);
-    if (code == K_OK) code = drop_stale(t, me);
+    if (code != K_OK) return code;
+    return k_is_remote(k_slot_at(t->region, *si)) || k_is_remote(k_slot_at(t->region, *di)) ? K_RMTPROC : K_OK;
+}
+
+static int copy_begin(struct k_txn *t, int32_t src, int32_t dst, uint64_t bytes, uint32_t *si, uint32_t *di) {
+    struct k_slot *me = k_me(t);
+    int code = find_parties(t, src, dst, bytes, si, di);
+    if (code == K_OK) code = k_check_party(t, *si);
+    if (code == K_OK) code = k_check_party(t, *di);
+    if (code == K_OK) code = k_drop_stale_copy(t, me);
     if (code != K_OK) return code;
     me->copy_src_incarnation = k_slot_at(t->region, *si)->incarnation;
     me->copy_dst_incarnation = k_slot_at(t->region, *di)->incarnation;
@@ -72,6 +79,26 @@ int k_step_copy_begin(struct k_region *region, uint32_t me, int32_t src, int32_t
     struct k_txn t;
     int code = k_enter(&t, region, me, K_FOREVER);
     return code == K_OK ? k_leave_with(&t, copy_begin(&t, src, dst, bytes, src_slot, dst_slot)) : code;
+}
+
+/* As copy_begin, and where that finds a remote party, ask for the copy. */
+static int copy_begin_anywhere(struct k_txn *t, struct k_far *f) {
+    int code = copy_begin(t, f->src, f->dst, f->bytes, &f->src_slot, &f->dst_slot);
+    if (code != K_RMTPROC) return code;
+    f->src = k_slot_at(t->region, f->src_slot)->endpoint, f->dst = k_slot_at(t->region, f->dst_slot)->endpoint; /* K_SELF has no meaning there */
+    return k_copy_abroad(t, f);
+}
+
+int k_step_copy_far(struct k_region *region, uint32_t me, int32_t src, uint64_t src_address, int32_t dst, uint64_t dst_address, uint64_t bytes, struct k_wakes *wakes) {
+    struct k_txn t;
+    struct k_far f = {.src = src, .dst = dst, .src_address = src_address, .dst_address = dst_address, .bytes = bytes};
+    k_no_wakes(wakes);
+    int code = k_enter(&t, region, me, K_FOREVER);
+    if (code != K_OK) return code;
+    code = find_parties(&t, src, dst, bytes, &f.src_slot, &f.dst_slot);
+    code = code == K_RMTPROC ? copy_begin_anywhere(&t, &f) : code == K_OK ? K_LCLPROC : code;
+    k_leave(&t, wakes);
+    return code;
 }
 
 static bool party_is_there(const struct k_txn *t, uint32_t party, uint32_t incarnation) {
@@ -91,7 +118,7 @@ static int copy_end(struct k_txn *t) {
 
 int k_step_copy_end(struct k_region *region, uint32_t me, struct k_wakes *wakes) {
     struct k_txn t;
-    if (wakes) wakes->n = 0;
+    k_no_wakes(wakes);
     int code = k_enter(&t, region, me, K_FOREVER);
     if (code != K_OK) return code;
     code = copy_end(&t);
@@ -186,51 +213,72 @@ static enum standing standing_of(const struct k_region *region, int32_t pid) {
     return standing;
 }
 
-/* The pid of a slot's owner, once it is known to be a member. K_BADPID: it is not; `gone` (K_SRCDIED, K_DSTDIED): it has exited. */
-static int believe(struct k_handle *h, uint32_t slot, int32_t *pid, int gone) {
-    const struct k_slot *s = k_slot_at(&h->region, slot);
+int k_believe(const struct k_region *region, uint64_t **members, int32_t own_pid, uint32_t slot, int32_t *pid, int gone) {
+    const struct k_slot *s = k_slot_at(region, slot);
     uint64_t claim = (uint64_t)s->incarnation << 32 | (uint32_t)s->pid;
     *pid = (int32_t)(uint32_t)claim;
-    if (slot == h->slot) *pid = h->pid;
-    if (*pid == h->pid || (h->members && h->members[slot] == claim)) return K_OK;
-    enum standing standing = *pid > 0 ? standing_of(&h->region, *pid) : STRANGER;
+    if (*pid == own_pid || (*members && (*members)[slot] == claim)) return K_OK;
+    enum standing standing = *pid > 0 ? standing_of(region, *pid) : STRANGER;
     if (standing != MEMBER) return standing == GONE ? gone : K_BADPID;
-    if (!h->members) h->members = k_handle_table(&h->region, sizeof *h->members);
-    if (h->members) h->members[slot] = claim;
+    if (!*members) *members = k_handle_table(region, sizeof **members);
+    if (*members) (*members)[slot] = claim;
     return K_OK;
+}
+
+static int believe(struct k_handle *h, uint32_t slot, int32_t *pid, int gone) {
+    if (slot != h->slot) return k_believe(&h->region, &h->members, h->pid, slot, pid, gone);
+    *pid = h->pid;
+    return K_OK;
+}
+
+/* ---- a whole copy --------------------------------------------------------------------------------------------------------------- */
+
+int k_copy_trusted(const struct k_copy *c, int32_t own_pid, uint32_t chunk, k_copy_fallback *fallback, void *context) {
+    int32_t from = c->src_pid == own_pid ? 0 : c->src_pid, to = c->dst_pid == own_pid ? 0 : c->dst_pid;
+    int code = k_copy_bytes(from, c->src_address, to, c->dst_address, c->bytes, chunk);
+    return (code == K_PERM || code == K_NOSYS) && fallback ? fallback(context, c) : code;
 }
 
 static int copy_held(struct k_handle *h, struct k_copy *c, k_copy_fallback *fallback, void *context) {
     int code = believe(h, c->src_slot, &c->src_pid, K_SRCDIED);
     if (code == K_OK) code = believe(h, c->dst_slot, &c->dst_pid, K_DSTDIED);
-    if (code != K_OK) return code;
-    int32_t from = c->src_pid == h->pid ? 0 : c->src_pid, to = c->dst_pid == h->pid ? 0 : c->dst_pid;
-    code = k_copy_bytes(from, c->src_address, to, c->dst_address, c->bytes, h->region.limits.copy_buf);
-    return (code == K_PERM || code == K_NOSYS) && fallback ? fallback(context, c) : code;
+    return code == K_OK ? k_copy_trusted(c, h->pid, h->region.limits.copy_buf, fallback, context) : code;
 }
 
-static int begin_as(struct k_handle *h, int32_t src, int32_t dst, struct k_copy *c) {
+static int begin_as(struct k_handle *h, struct k_far *f) {
     struct k_txn t;
     int code = k_enter_as(&t, h, K_FOREVER, false);
-    return code == K_OK ? k_leave_with(&t, copy_begin(&t, src, dst, c->bytes, &c->src_slot, &c->dst_slot)) : code;
+    return code == K_OK ? k_leave_with(&t, copy_begin_anywhere(&t, f)) : code;
 }
 
-static int copy(struct k_handle *h, int32_t src, int32_t dst, struct k_copy *c, k_copy_fallback *fallback, void *context) {
+static int copy(struct k_handle *h, struct k_far *f, k_copy_fallback *fallback, void *context) {
     int code = h->cancel_owed ? k_handle_settle(h) : K_OK;
-    if (code == K_OK) code = begin_as(h, src, dst, c);
+    if (code == K_OK) code = begin_as(h, f);
     if (code != K_OK) return code;
-    code = copy_held(h, c, fallback, context);
+    struct k_copy c = {
+        .src_slot = f->src_slot, .dst_slot = f->dst_slot, .src_address = f->src_address, .dst_address = f->dst_address, .bytes = f->bytes,
+    };
+    code = copy_held(h, &c, fallback, context);
     int ended = k_step_copy_end(&h->region, h->slot, NULL);
     if (code == K_OK && ended == K_OK) k_slot_at(&h->region, h->slot)->copied_local++;
     return code == K_OK || ended == K_SRCDIED || ended == K_DSTDIED ? ended : code;
 }
 
-int k_copy(struct k_handle *h, int32_t src, uint64_t src_address, int32_t dst, uint64_t dst_address, uint64_t bytes, k_copy_fallback *fallback, void *context) {
-    struct k_copy c = {.src_address = src_address, .dst_address = dst_address, .bytes = bytes};
+int k_copy_start(struct k_handle *h, struct k_call *call, const struct k_copy *c, int32_t src, int32_t dst, k_copy_fallback *fallback, void *context) {
+    struct k_far f = {.src = src, .dst = dst, .src_address = c->src_address, .dst_address = c->dst_address, .bytes = c->bytes};
+    *call = (struct k_call){.op = K_VCOPY, .peer = dst, .started = true};
     if (!h->privileged) return K_PERM;
     int code = k_handle_claim(h);
     if (code != K_OK) return code;
-    code = copy(h, src, dst, &c, fallback, context);
-    k_handle_release(h);
+    code = copy(h, &f, fallback, context);
+    if (code != K_BLOCKED) k_handle_release(h);
     return code;
+}
+
+int k_copy(struct k_handle *h, int32_t src, uint64_t src_address, int32_t dst, uint64_t dst_address, uint64_t bytes, k_copy_fallback *fallback, void *context) {
+    struct k_copy c = {.src_address = src_address, .dst_address = dst_address, .bytes = bytes};
+    struct k_call call;
+    int code = k_copy_start(h, &call, &c, src, dst, fallback, context);
+    while (code == K_BLOCKED) code = k_call_wait(h, &call, K_FOREVER);
+    return code == K_RESTARTSYS && !call.ended ? k_call_cancel(h, &call, K_RESTARTSYS) : code;
 }

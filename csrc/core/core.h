@@ -96,6 +96,8 @@ int k_step_finish(struct k_region *region, uint32_t me, struct k_call *call);
 /* Begin a copy between two endpoints (K_SELF allowed); slots of the parties out. End it: K_OK, or K_SRCDIED/K_DSTDIED when a
  * party was unbound meanwhile. */
 int k_step_copy_begin(struct k_region *region, uint32_t me, int32_t src, int32_t dst, uint64_t bytes, uint32_t *src_slot, uint32_t *dst_slot);
+/* Ask for a copy with a party of another node: K_BLOCKED. K_LCLPROC: both are of this one. */
+int k_step_copy_far(struct k_region *region, uint32_t me, int32_t src, uint64_t src_address, int32_t dst, uint64_t dst_address, uint64_t bytes, struct k_wakes *wakes);
 int k_step_copy_end(struct k_region *region, uint32_t me, struct k_wakes *wakes);
 
 /* ---- kernel: management, by noded or a test. `me` is a kernel slot; lock_ms bounds the wait for the lock (K_TIMEDOUT) ----- */
@@ -205,8 +207,10 @@ int k_handle_interrupt(struct k_handle *handle);
 /* One copy between two host processes that the kernel of Linux refused to the caller (Yama, another user): noded may do it. */
 struct k_copy { uint32_t src_slot, dst_slot; int32_t src_pid, dst_pid; uint64_t src_address, dst_address, bytes; };
 typedef int k_copy_fallback(void *context, const struct k_copy *copy);
-/* Copy bytes between the address spaces of two endpoints, both held ONCOPY meanwhile. Blocks only for the copying. Returns
- * K_OK, K_PERM, K_FAULT or the codes of the guide (3.1.6). `fallback` may be NULL. */
+/* Copy bytes between the address spaces of two endpoints, both held ONCOPY meanwhile. Between processes of one node it blocks only for
+ * the copying. Returns K_OK, K_PERM, K_FAULT or the codes of the guide (3.1.6); K_RESTARTSYS if a signal came while other nodes
+ * were waited for. `fallback` may be NULL. k_copy_start returns K_BLOCKED instead of waiting for other nodes: go on as for any call. */
+int k_copy_start(struct k_handle *handle, struct k_call *call, const struct k_copy *copy, int32_t src, int32_t dst, k_copy_fallback *fallback, void *context);
 int k_copy(struct k_handle *handle, int32_t src, uint64_t src_address, int32_t dst, uint64_t dst_address, uint64_t bytes, k_copy_fallback *fallback, void *context);
 /* The bytes alone, between two host processes (0: the caller), in pieces of `chunk`: K_OK, K_PERM, K_FAULT, K_SRCDIED, K_DSTDIED. */
 int k_copy_bytes(int32_t src_pid, uint64_t src_address, int32_t dst_pid, uint64_t dst_address, uint64_t bytes, uint32_t chunk);

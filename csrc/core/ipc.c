@@ -8,6 +8,7 @@
  * check follows callers that await a reply too, and nothing here is half done after a SIGKILL (txn.h).
  */
 #include "kernel.h"
+#include "remote.h"
 
 #include <errno.h>
 
@@ -24,14 +25,6 @@ static inline uint32_t trace_flag(const struct k_call *call) {
     return call->flags & K_CALL_TRACE ? K_IN_TRACE : 0;
 }
 
-/* Into the slot of a sender that will queue. */
-static inline void pack_message(struct k_slot *s, int32_t source, const struct k_message *message, const struct k_call *call) {
-    memcpy(&s->message, message, sizeof *message);
-    s->message.source = source;
-    s->traced = (call->flags & K_CALL_TRACE) != 0;
-    if (call->flags & K_CALL_TRACE) memcpy(s->trace, call->trace, sizeof s->trace);
-}
-
 /* ---- queueing ------------------------------------------------------------------------------------------------------ */
 
 /* Whom a blocked slot waits for, if for one alone and in a way that only that one can end: a sender for its destination, a caller
@@ -42,7 +35,7 @@ static bool waits_for(const struct k_region *region, const struct k_slot *s, uin
 }
 
 /* Waiting for `d` would close a circle of waits that contains `waiter`. */
-static bool would_deadlock(const struct k_region *region, uint32_t waiter, uint32_t d) {
+bool k_would_deadlock(const struct k_region *region, uint32_t waiter, uint32_t d) {
     for (uint32_t steps = 0; steps < region->members; steps++) {
         if (d == waiter) return true;
         if (!waits_for(region, k_slot_at(region, d), &d)) return false;
@@ -50,27 +43,10 @@ static bool would_deadlock(const struct k_region *region, uint32_t waiter, uint3
     return false; /* a circle without the waiter: damage, and not ours */
 }
 
-/* Queue slot `s` at `d`. Its words besides links and rts are its own until the commit. */
-static void enqueue(struct k_txn *t, struct k_slot *s, uint32_t si, struct k_slot *d, bool request) {
-    s->ticket = d->ticket_next++;
-    k_queue_push(t, request ? k_requests(d) : k_senders(d), s, si);
-    k_set(t, &s->rts, (s->rts & K_RTS_ONCOPY) | K_RTS_SENDING | (request ? K_RTS_RECEIVING : 0u));
-}
-
-static uint32_t new_call_number(struct k_slot *s) {
-    s->call_next += s->call_next == UINT32_MAX ? 2 : 1;
-    return s->call_next;
-}
-
-static int block(struct k_txn *t) {
-    int code = k_commit(t);
-    return code == K_OK ? K_BLOCKED : code;
-}
-
 /* ---- send, sendrec ---------------------------------------------------------------------------------------------------- */
 
 /* Hand a message to a slot that receives from `source` (slot `from`): it may go on. */
-static void deliver(struct k_txn *t, struct k_slot *d, uint32_t di, struct k_slot *from, struct k_call *call, uint32_t number) {
+void k_deliver(struct k_txn *t, struct k_slot *d, uint32_t di, struct k_slot *from, struct k_call *call, uint32_t number) {
     uint32_t fi = k_slot_index(t->region, from);
     put_message(d, from->endpoint, call->message, call);
     if (number) k_set(t, &d->in_call, number);
@@ -85,37 +61,38 @@ static int send_now(struct k_txn *t, struct k_call *call, struct k_slot *d, uint
     s->sent_local++;
     k_note_peer(s, di);
     if (!request) {
-        deliver(t, d, di, s, call, 0);
+        k_deliver(t, d, di, s, call, 0);
         return k_commit(t);
     }
-    s->call = new_call_number(s);
+    s->call = k_new_call_number(s);
     s->getfrom = d->endpoint;
-    deliver(t, d, di, s, call, s->call);
+    k_deliver(t, d, di, s, call, s->call);
     k_waiters_push(t, d, s, t->me);
-    k_set(t, &s->rts, K_RTS_RECEIVING);
-    return block(t);
+    k_set(t, &s->rts, (s->rts & K_RTS_REMOTE) | K_RTS_RECEIVING);
+    return k_block(t);
 }
 
 static int send_later(struct k_txn *t, struct k_call *call, struct k_slot *d, uint32_t di, bool request) {
     struct k_slot *s = k_me(t);
-    if (would_deadlock(t->region, t->me, di)) return K_LOCKED;
+    if (k_would_deadlock(t->region, t->me, di)) return K_LOCKED;
     if (call->flags & K_CALL_NOWAIT) return K_AGAIN;
     k_note_peer(s, di);
     s->sent_local++;
     s->sendto = d->endpoint;
     s->getfrom = request ? d->endpoint : K_NOBODY;
-    s->call = request ? new_call_number(s) : 0;
-    pack_message(s, s->endpoint, call->message, call);
-    enqueue(t, s, t->me, d, request);
-    return block(t);
+    s->call = request ? k_new_call_number(s) : 0;
+    k_pack_message(s, s->endpoint, call->message, call);
+    k_enqueue(t, s, t->me, d, request);
+    return k_block(t);
 }
 
-static int send(struct k_txn *t, struct k_call *call, bool request) {
+int k_send(struct k_txn *t, struct k_call *call, bool request) {
     uint32_t di;
     int code = k_find(t, call->peer, K_DSTDIED, &di);
     if (code != K_OK) return code;
     if (!k_may_send(t->region, t->me, di)) return K_CALLDENIED;
     struct k_slot *d = k_slot_at(t->region, di);
+    if (__builtin_expect(k_is_remote(d), 0)) return k_send_abroad(t, call, d, di, request);
     bool now = k_will_receive(d, k_me(t)->endpoint, request, call->answers);
     if (now && request && call->flags & K_CALL_NOWAIT) return K_AGAIN; /* the answer cannot be there yet */
     return now ? send_now(t, call, d, di, request) : send_later(t, call, d, di, request);
@@ -156,7 +133,7 @@ static int take(struct k_txn *t, struct k_call *call, struct k_slot *s) {
     k_queue_remove(t, request ? k_requests(me) : k_senders(me), s, si);
     if (request) {
         k_waiters_push(t, me, s, si);
-        k_set(t, &s->rts, (s->rts & K_RTS_ONCOPY) | K_RTS_RECEIVING);
+        k_set(t, &s->rts, (s->rts & (K_RTS_ONCOPY | K_RTS_REMOTE)) | K_RTS_RECEIVING);
     } else {
         k_end_wait(t, s, si, K_OK, 0);
     }
@@ -170,7 +147,7 @@ static int wait_for_message(struct k_txn *t, struct k_call *call, uint32_t si, b
     me->call = 0;
     if (call->peer != K_ANY) k_waiters_push(t, k_slot_at(t->region, si), me, t->me);
     k_set(t, &me->rts, K_RTS_RECEIVING | (requests_only ? K_RTS_REQUESTS : 0u));
-    return block(t);
+    return k_block(t);
 }
 
 /* K_RANGE instead of K_ENDPOINT for a number that no slot of this VM can have: the guide tells them apart for receive alone. */
@@ -214,15 +191,16 @@ int k_reply(struct k_txn *t, struct k_call *call) {
     struct k_slot *d = k_slot_at(t->region, di);
     if (!k_receives(d) || d->getfrom != s->endpoint || d->rts & K_RTS_REQUESTS) return K_PROCSTS;
     if (call->answers && d->call != call->answers) return K_PROCSTS;
+    if (__builtin_expect(k_is_remote(d), 0)) return k_reply_abroad(t, call, d, di);
     s->sent_local++;
     k_note_peer(s, di);
-    deliver(t, d, di, s, call, 0);
+    k_deliver(t, d, di, s, call, 0);
     return k_commit(t);
 }
 
 static int relay_now(struct k_txn *t, struct k_call *call, struct k_slot *c, uint32_t ci, struct k_slot *d, uint32_t di) {
     k_waiters_remove(t, k_me(t), c, ci);
-    deliver(t, d, di, c, call, c->call);
+    k_deliver(t, d, di, c, call, c->call);
     call->answered = true; /* as far as the caller is concerned */
     k_waiters_push(t, d, c, ci);
     k_set(t, &c->getfrom, (uint32_t)d->endpoint);
@@ -230,10 +208,10 @@ static int relay_now(struct k_txn *t, struct k_call *call, struct k_slot *c, uin
 }
 
 static int relay_later(struct k_txn *t, struct k_call *call, struct k_slot *c, uint32_t ci, struct k_slot *d, uint32_t di) {
-    if (would_deadlock(t->region, ci, di)) return K_LOCKED;
+    if (k_would_deadlock(t->region, ci, di)) return K_LOCKED;
     k_waiters_remove(t, k_me(t), c, ci);
-    pack_message(c, c->endpoint, call->message, call);
-    enqueue(t, c, ci, d, true);
+    k_pack_message(c, c->endpoint, call->message, call);
+    k_enqueue(t, c, ci, d, true);
     call->answered = true;
     k_set(t, &c->getfrom, (uint32_t)d->endpoint);
     k_set(t, &c->sendto, (uint32_t)d->endpoint);
@@ -248,6 +226,7 @@ static int relay(struct k_txn *t, struct k_call *call) {
     if (code == K_OK && ci == di) code = K_ENDPOINT;
     if (code != K_OK) return code;
     struct k_slot *c = k_slot_at(t->region, ci), *d = k_slot_at(t->region, di);
+    if (k_is_remote(c) || k_is_remote(d)) return K_RMTPROC;
     if (!k_awaits_reply(c) || c->getfrom != k_me(t)->endpoint) return K_PROCSTS;
     if (call->answers && c->call != call->answers) return K_PROCSTS;
     if (!k_may_send(t->region, ci, di)) return K_CALLDENIED;
@@ -262,8 +241,8 @@ int k_operate(struct k_txn *t, struct k_call *call) {
     int code = k_check_caller(t, call->op);
     if (code != K_OK) return code;
     switch (call->op) {
-    case K_SEND: return send(t, call, false);
-    case K_SENDREC: return send(t, call, true);
+    case K_SEND: return k_send(t, call, false);
+    case K_SENDREC: return k_send(t, call, true);
     case K_RECEIVE:
     case K_RCVRQST: return k_receive(t, call);
     case K_REPLY: return k_reply(t, call);
@@ -275,7 +254,7 @@ int k_operate(struct k_txn *t, struct k_call *call) {
 
 int k_step_within(struct k_region *region, uint32_t me, struct k_call *call, int lock_ms, struct k_wakes *wakes) {
     struct k_txn t;
-    if (wakes) wakes->n = 0;
+    k_no_wakes(wakes);
     int code = k_enter(&t, region, me, k_lock_deadline(lock_ms));
     if (code != K_OK) return code;
     code = k_operate(&t, call);
@@ -291,10 +270,12 @@ int k_step(struct k_region *region, uint32_t me, struct k_call *call, struct k_w
 
 int k_cancel_locked(struct k_txn *t, uint32_t index, int verdict) {
     struct k_slot *s = k_slot_at(t->region, index);
-    uint32_t blocked = s->rts & (K_RTS_SENDING | K_RTS_RECEIVING);
-    if (s->rts & (K_RTS_FREE | K_RTS_CLOSING) || (t->incarnation && s->incarnation != t->incarnation)) return K_AGAIN;
+    uint32_t blocked = s->rts & (K_RTS_SENDING | K_RTS_RECEIVING | K_RTS_RMTOPER);
+    if (s->rts & (K_RTS_FREE | K_RTS_CLOSING | K_RTS_REMOTE) || (t->incarnation && s->incarnation != t->incarnation)) return K_AGAIN;
     if (!blocked) return s->rts & K_RTS_ONCOPY ? K_BLOCKED : K_AGAIN;
     if (!k_leave_list(t, s, index)) return K_BADVMID;
+    k_withdraw(t, s, index);
+    if (s->rts & K_RTS_RMTOPER) k_release_parties(t, s);
     k_end_wait(t, s, index, verdict, 0);
     bool copying = s->rts & K_RTS_ONCOPY;
     int code = k_commit(t);
@@ -303,7 +284,7 @@ int k_cancel_locked(struct k_txn *t, uint32_t index, int verdict) {
 
 int k_step_cancel(struct k_region *region, uint32_t me, int verdict, struct k_wakes *wakes) {
     struct k_txn t;
-    if (wakes) wakes->n = 0;
+    k_no_wakes(wakes);
     int code = k_enter(&t, region, me, K_FOREVER);
     if (code != K_OK) return code;
     code = k_cancel_locked(&t, me, verdict);

@@ -23,7 +23,7 @@ int k_find(struct k_txn *t, int32_t endpoint, int dead, uint32_t *index) {
     if (*index == t->me) return k_me(t)->endpoint == endpoint ? K_ENDPOINT : dead;
     const struct k_slot *s = k_slot_at(t->region, *index);
     if (!k_is_bound(s) || s->endpoint != endpoint) return dead;
-    return s->rts & K_RTS_REMOTE ? K_NOPROXY : K_OK;
+    return k_is_remote(s) ? k_route_code(t->region, s->node) : K_OK;
 }
 
 static bool map_bit(const struct k_region *region, const uint64_t *map, uint32_t id) {
@@ -38,10 +38,11 @@ bool k_may_send(const struct k_region *region, uint32_t from, uint32_t to) {
     return map_bit(region, fp->maps + region->map_words, dp->id) && map_bit(region, dp->maps, fp->id);
 }
 
-/* SENDING: in a queue of `sendto`, the requests' if it also awaits the answer. RECEIVING from one slot: in its waiter list. */
+/* SENDING: in a queue of `sendto`, the requests' if it also awaits the answer; so are those who wait for a copy between nodes.
+ * RECEIVING from one slot: in its waiter list. */
 bool k_leave_list(struct k_txn *t, struct k_slot *s, uint32_t index) {
     uint32_t other;
-    bool sending = s->rts & K_RTS_SENDING;
+    bool sending = s->rts & K_RTS_SENDING || (s->rts & K_RTS_RMTOPER && !k_is_remote(s));
     if (!sending && (!(s->rts & K_RTS_RECEIVING) || s->getfrom == K_ANY)) return true;
     if (!k_endpoint_decode(t->region, sending ? s->sendto : s->getfrom, &other)) return !(t->damaged = true);
     struct k_slot *o = k_slot_at(t->region, other);

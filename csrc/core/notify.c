@@ -7,6 +7,7 @@
  * destination's list, oldest first, and in a hash table over (destination, source).
  */
 #include "kernel.h"
+#include "remote.h"
 
 /* ---- the message ---------------------------------------------------------------------------------------------------- */
 
@@ -168,6 +169,7 @@ int k_notify(struct k_txn *t, struct k_call *call) {
     if (code == K_OK && !k_may_send(t->region, si, di)) code = K_CALLDENIED;
     if (code != K_OK) return code;
     struct k_slot *d = k_slot_at(t->region, di);
+    if (__builtin_expect(k_is_remote(d), 0)) return k_notify_abroad(t, call, source_ep, d, di);
     k_me(t)->sent_local++;
     k_note_peer(k_me(t), di);
     if (k_will_receive_notify(d, source_ep)) k_deliver_notification(t, d, di, si, source_ep, call);

@@ -2,6 +2,7 @@
 #include "txn.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #ifdef K_CHECK_PLANS
 #include <stdlib.h>
@@ -31,7 +32,7 @@ static void apply(const struct k_txn *t) {
 
 int k_commit(struct k_txn *t) {
     struct k_header *header = k_header(t->region);
-    struct k_slot *me = k_me(t);
+    struct k_slot *me = k_slot_at(t->region, t->actor);
     uint32_t first = t->woken;
     if (t->damaged) {
         t->pairs = 0;
@@ -40,7 +41,7 @@ int k_commit(struct k_txn *t) {
     }
     write_record(t, me, first);
     IN_ORDER();
-    *(volatile uint32_t *)&header->commit = t->me + 1;
+    *(volatile uint32_t *)&header->commit = t->actor + 1;
     IN_ORDER();
     atomic_thread_fence(memory_order_release);
     apply(t);
@@ -58,19 +59,27 @@ static void wake_slot(const struct k_region *region, uint32_t slot) {
     k_futex_wake(&s->seq, 1);
 }
 
+/* An eventfd that is full has not been read: as good as rung. */
+static void ring(const struct k_region *region) {
+    uint64_t one = 1;
+    ssize_t written = region->doorbell >= 0 ? write(region->doorbell, &one, sizeof one) : 0;
+    (void)written;
+}
+
 /* "Change rts, then read waiting" here against "set waiting, then look at rts" in the owner (k_step_sleep): the unlock between the
  * two is a full barrier on this side. An owner that spins has seen rts by now, and costs nothing more. */
 void k_leave(struct k_txn *t, struct k_wakes *wakes) {
-    struct k_slot *me = k_me(t);
+    struct k_slot *me = k_slot_at(t->region, t->actor);
     k_unlock(t->region);
     if (wakes) {
-        wakes->n = t->wakes;
+        wakes->n = t->wakes, wakes->rang = t->ring;
         memcpy(wakes->slot, t->wake, sizeof wakes->slot);
     }
     for (uint32_t i = 0; i < t->wakes; i++) {
         if (atomic_load(&k_slot_at(t->region, t->wake[i])->waiting)) wake_slot(t->region, t->wake[i]);
         me->debts[i] = 0;
     }
+    if (__builtin_expect(t->ring, 0)) ring(t->region);
 }
 
 void k_pay_debts(struct k_region *region, uint32_t slot) {

@@ -15,11 +15,13 @@
 
 struct k_txn {
     struct k_region *region;
-    uint32_t me;
+    uint32_t me;          /* the slot that acts */
+    uint32_t actor;       /* the slot whose redo record and debts serve: the same, but where a proxy acts for a remote process */
     uint32_t incarnation; /* of the slot that acts, as its handle knows it; 0: whoever has it */
     uint32_t pairs;
     uint32_t wakes;
     uint32_t woken; /* how many of them are committed */
+    bool ring;    /* an armed proxy got work */
     bool damaged; /* a link or index made no sense: nothing will be committed */
     uint32_t wake[K_WAKES_MAX];
     struct k_pair pair[K_REDO_PAIRS];
@@ -29,10 +31,10 @@ struct k_txn {
 static inline int k_enter_or(struct k_txn *t, struct k_region *region, uint32_t me, int64_t deadline_ns, bool interruptible) {
     int code = k_lock(region, deadline_ns, interruptible);
     t->region = region;
-    t->me = me;
+    t->me = t->actor = me;
     t->incarnation = 0;
     t->pairs = t->wakes = t->woken = 0;
-    t->damaged = false;
+    t->damaged = t->ring = false;
     return code;
 }
 
@@ -78,13 +80,18 @@ static inline void k_wake(struct k_txn *t, uint32_t slot) {
  * until k_leave. */
 int k_commit(struct k_txn *t);
 
-/* Unlock and wake, and tell whom if anybody asks. */
+/* Unlock, wake and ring, and tell whom if anybody asks. */
 void k_leave(struct k_txn *t, struct k_wakes *wakes);
 
 /* Unlock without a commit, wakes or not. */
 static inline int k_leave_with(struct k_txn *t, int code) {
     k_leave(t, NULL);
     return code;
+}
+
+/* Nobody yet. */
+static inline void k_no_wakes(struct k_wakes *wakes) {
+    if (wakes) wakes->n = 0, wakes->rang = false;
 }
 
 static inline int64_t k_lock_deadline(int lock_ms) {

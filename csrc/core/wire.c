@@ -81,7 +81,7 @@ static void read_header(const uint8_t *h, struct k_command *c) {
     memcpy(c->trace, h + 80, sizeof c->trace);
 }
 
-static const char *wrong_with(const struct k_command *c) {
+const char *k_command_fault(const struct k_command *c) {
     if (!is_known((uint32_t)c->cmd)) return "there is no such command";
     if (c->flags & ~(uint32_t)K_CMD_FLAGS) return "it has flags that do not exist";
     if (c->rcode > 0 || c->rcode < -4095) return "its code is no code";
@@ -96,5 +96,5 @@ const char *k_wire_decode(const uint8_t *from, size_t n, struct k_command *c, si
     if (*length < K_WIRE_HEADER || *length > K_WIRE_RECORD_MAX) return "its length is out of range";
     if (*length > n) return "it is cut short";
     read_header(from, c);
-    return wrong_with(c);
+    return k_command_fault(c);
 }

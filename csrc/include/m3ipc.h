@@ -94,7 +94,7 @@ M3IPC_API long mnx_setpriv(int vmid, int proc_ep, priv_usr_t *u_priv);
 M3IPC_API long mnx_getpriv(int vmid, int proc_ep, priv_usr_t *u_priv);
 M3IPC_API long mnx_wakeup(int vmid, int endpoint);
 
-/* ---- 5 and 6: proxies, nodes, migration. EMOLNOSYS in this version ---- */
+/* ---- 5: proxies and nodes ---- */
 
 M3IPC_API int mnx_proxies_bind(char *name, int pxid, int spid, int rpid);
 M3IPC_API int mnx_proxy_conn(int pxid, int status);
@@ -109,6 +109,9 @@ M3IPC_API int mnx_node_down(int nodeid);
 M3IPC_API int mnx_get2rmt(cmd_t *header, proxy_payload_t *payload);
 M3IPC_API int mnx_get2rmt_T(cmd_t *header, proxy_payload_t *payload, long to_ms);
 M3IPC_API int mnx_put2lcl(cmd_t *header, proxy_payload_t *payload);
+
+/* ---- 6: migration. EMOLNOSYS in this version ---- */
+
 M3IPC_API int mnx_migr_start(int vmid, int endpoint);
 M3IPC_API int mnx_migr_commit(int pid, int vmid, int endpoint, int node);
 M3IPC_API int mnx_migr_rollback(int vmid, int endpoint);

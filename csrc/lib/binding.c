@@ -43,15 +43,16 @@ static struct mapping *mapping_of(const struct stat *file) {
     return m;
 }
 
-static int map_region(int fd, const struct stat *file, struct mapping **made) {
+static int map_region(struct reply *reply, const struct stat *file, struct mapping **made) {
     struct mapping *m = calloc(1, sizeof *m);
     if (!m) return EMOLNOMEM;
     m->bytes = (size_t)file->st_size;
     m->device = file->st_dev, m->inode = file->st_ino;
-    m->base = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    m->base = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, reply->fds[0], 0);
     int code = m->base == MAP_FAILED ? EMOLNOMEM : k_region_attach(&m->region, m->base, m->bytes) ? EMOLBADVMID : OK;
     if (code == EMOLBADVMID) munmap(m->base, m->bytes);
     if (code != OK) return free(m), code;
+    m->region.doorbell = reply_take(reply, 1);
     m->next = mappings;
     mappings = m;
     *made = m;
@@ -75,14 +76,16 @@ static void drop_old_mappings(void) {
         struct mapping *m = *at;
         *at = m->next;
         munmap(m->base, m->bytes);
+        close(m->region.doorbell);
         free(m);
     }
 }
 
-static int use_region(int fd, struct mapping **found) {
+/* The region that came first with an answer, and its doorbell, which came second. */
+static int use_region(struct reply *reply, struct mapping **found) {
     struct stat file;
-    if (fd < 0 || fstat(fd, &file) < 0) return EMOLGENERIC;
-    int code = (*found = mapping_of(&file)) ? OK : map_region(fd, &file, found);
+    if (reply->nfds < 2 || fstat(reply->fds[0], &file) < 0) return EMOLGENERIC;
+    int code = (*found = mapping_of(&file)) ? OK : map_region(reply, &file, found);
     if (code == OK) (*found)->users++;
     return code;
 }
@@ -135,10 +138,10 @@ static void close_retired(void) {
     }
 }
 
-static int open_locked(const struct reply *reply, struct binding **opened) {
+static int open_locked(struct reply *reply, struct binding **opened) {
     struct mapping *mapping;
     close_retired();
-    int code = use_region(reply->fd, &mapping);
+    int code = use_region(reply, &mapping);
     if (code != OK) return code;
     struct binding *b = new_binding();
     if (!b) return leave_region(mapping), EMOLNOMEM;
@@ -178,7 +181,7 @@ static void allow_noded(int64_t noded) {
 
 /* ---- open, retire ----------------------------------------------------------------------------------------------------------------- */
 
-int binding_open(const struct reply *reply, struct binding **opened) {
+int binding_open(struct reply *reply, struct binding **opened) {
     if (!tables_lock()) return EMOLNOTREADY;
     int code = open_locked(reply, opened);
     tables_unlock();

@@ -5,7 +5,7 @@
 #include "noded.h"
 
 /* The endpoint that an answer to bind or wait4bind tells of, its region mapped. EMOLNOMEM; EMOLBADVMID: the region is damaged. */
-int binding_open(const struct reply *reply, struct binding **opened);
+int binding_open(struct reply *reply, struct binding **opened);
 /* No call begins on it any more. Its memory is used again once nobody can be in a call. */
 void binding_retire(struct binding *b);
 /* In a forked child: none of its parent's is its own. */

@@ -1,7 +1,8 @@
 /* lib.h: libm3ipc inside, as a table of contents.
  *
  *   ipc.c            chapter 3: a call of the guide around a call of the core
- *   node.c vm.c bind.c wait.c process.c privileges.c later.c      chapters 4 to 6: a call, a request to noded, its answer
+ *   node.c vm.c bind.c wait.c process.c privileges.c nodes.c later.c      chapters 4 to 6: a call, a request to noded, its answer
+ *   proxies.c        get2rmt and put2lcl: around a proxy of the core
  *   binding.c        regions this process maps, and its endpoints' handles
  *   current.c        whose endpoint a call uses: the process's, or the thread's own; forks, exits of threads
  *   noded.c json.c   the control protocol

@@ -41,10 +41,18 @@ void request_wait(struct request *q, long to_ms) {
 }
 
 void reply_end(struct reply *reply) {
-    if (reply->fd >= 0) close(reply->fd);
+    for (unsigned i = 0; i < reply->nfds; i++)
+        if (reply->fds[i] >= 0) close(reply->fds[i]);
     free(reply->text);
-    reply->fd = -1;
+    reply->nfds = 0;
     reply->text = NULL;
+}
+
+int reply_take(struct reply *reply, unsigned which) {
+    if (which >= reply->nfds) return -1;
+    int fd = reply->fds[which];
+    reply->fds[which] = -1;
+    return fd;
 }
 
 int64_t reply_integer(const struct reply *reply, const char *name) {
@@ -192,28 +200,26 @@ static int send_request(const struct connection *c, const struct request *q, int
     }
 }
 
-static int first_descriptor(struct msghdr *header) {
-    int fd = -1;
+static void keep_descriptors(struct msghdr *header, struct reply *reply) {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
         for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
             int each;
             memcpy(&each, CMSG_DATA(c) + i * sizeof each, sizeof each);
-            if (fd < 0) fd = each;
+            if (reply->nfds < REPLY_FDS) reply->fds[reply->nfds++] = each;
             else close(each);
         }
     }
-    return fd;
 }
 
 /* Take a packet: its length; 0 at the end of the connection; -1 if there is none yet. */
 static ssize_t take_packet(const struct connection *c, struct reply *reply) {
-    union { struct cmsghdr align; char room[CMSG_SPACE(4 * sizeof(int))]; } ancillary;
+    union { struct cmsghdr align; char room[CMSG_SPACE((REPLY_FDS + 1) * sizeof(int))]; } ancillary;
     struct iovec body = {.iov_base = reply->text, .iov_len = PACKET_BYTES};
     struct msghdr header = {.msg_iov = &body, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = sizeof ancillary};
     ssize_t n = recvmsg(c->fd, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (n < 0) return errno == EAGAIN || errno == EINTR ? -1 : 0;
-    reply->fd = first_descriptor(&header);
+    keep_descriptors(&header, reply);
     return header.msg_flags & MSG_TRUNC ? 0 : n;
 }
 
@@ -279,7 +285,7 @@ int noded_ask(struct request *q, struct reply *reply) {
     char path[PATH_ROOM] = "";
     int before = errno;
     json_end(&q->json);
-    *reply = (struct reply){.fd = -1};
+    *reply = (struct reply){.nfds = 0};
     if (q->json.trouble) return reply->code = q->json.trouble == JSON_NO_ROOM ? EMOL2BIG : EMOLINVAL;
     if (!path_of_socket(path)) return reply->code = EMOLBADNODEID;
     reply->text = malloc(PACKET_BYTES);

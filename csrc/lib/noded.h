@@ -26,9 +26,12 @@ struct request {
     char room[1536];
 };
 
+enum { REPLY_FDS = 4 };
+
 struct reply {
     int code;
-    int fd;           /* the descriptor that came along; -1 */
+    unsigned nfds;
+    int fds[REPLY_FDS]; /* the descriptors that came along, in noded's order; closed by reply_end but for those that were taken */
     char *text;
     struct json fields;
 };
@@ -43,6 +46,8 @@ int noded_ask(struct request *q, struct reply *reply);
 /* For answers of which only the code is wanted. */
 int noded_tell(struct request *q);
 void reply_end(struct reply *reply);
+/* Take a descriptor; -1: there is none. */
+int reply_take(struct reply *reply, unsigned which);
 
 /* A field, 0 or empty if the answer has none of that kind. */
 int64_t reply_integer(const struct reply *reply, const char *name);

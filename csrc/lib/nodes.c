@@ -46,7 +46,7 @@ static void fill_proxy(proc_usr_t *usr, const struct reply *reply, const char *r
     struct json whole;
     char name[64];
     if (!json_member(reply->fields, role, &whole)) return;
-    struct reply proxy = {.fields = whole, .fd = -1};
+    struct reply proxy = {.fields = whole};
     memset(usr, 0, sizeof *usr);
     usr->p_nr = usr->p_proxy = (int)reply_integer(&proxy, "px");
     usr->p_endpoint = usr->p_getfrom = usr->p_sendto = usr->p_waitmigr = NONE;

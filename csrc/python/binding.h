@@ -156,6 +156,7 @@ PyObject *exchange(PyObject **variable, PyObject *object);
 PyObject *set_error_factory(PyObject *module, PyObject *factory);
 PyObject *set_copy_fallback(PyObject *module, PyObject *fallback);
 void endpoint_calls_init(void);
+int wait_for_call(struct endpoint *self, const struct k_call *call); /* one that has blocked: its code */
 bool only_thread(void); /* nobody else in this process can want the GIL */
 
 /* ---- region: the methods are in three files by who uses them ---------------------------------------------------- */

@@ -89,6 +89,11 @@ static int wait_without_gil(struct endpoint *self, struct request *r) {
     }
 }
 
+int wait_for_call(struct endpoint *self, const struct k_call *call) {
+    struct request r = {.call = *call, .timeout = {.forever = true}, .resume = true};
+    return wait_without_gil(self, &r);
+}
+
 /* The only Python thread of the process keeps the GIL through a short sleep: nobody else wants it, and handing it out and back takes
  * longer than many answers. Longer sleeps go without, for threads that come from C. */
 static int wait_alone(struct endpoint *self, struct request *r) {

@@ -48,15 +48,18 @@ static struct signature copy_raw_signature = {"copy_raw", 5, {
     ENDPOINT_PARAM("src"), ADDRESS_PARAM("src_address"), ENDPOINT_PARAM("dst"), ADDRESS_PARAM("dst_address"), ADDRESS_PARAM("nbytes"),
 }, {NULL}};
 
-/* K_OK, or an exception is set. */
+/* True, or an exception is set. Between nodes it waits as any call does. */
 static bool run_copy(struct endpoint *self, int32_t src, uint64_t src_address, int32_t dst, uint64_t dst_address, uint64_t nbytes) {
     struct copier copier = {self, NULL};
+    struct k_copy copy = {.src_address = src_address, .dst_address = dst_address, .bytes = nbytes};
+    struct k_call call;
     self->calls++;
     if (!only_thread()) copier.thread = PyEval_SaveThread();
-    int code = k_copy(&self->handle, src, src_address, dst, dst_address, nbytes, fallback_with_gil, &copier);
+    int code = k_copy_start(&self->handle, &call, &copy, src, dst, fallback_with_gil, &copier);
     if (copier.thread) PyEval_RestoreThread(copier.thread);
+    if (code == K_BLOCKED) code = wait_for_call(self, &call);
     self->calls--;
-    if (code == K_OK && !(copy_fallback && PyErr_Occurred())) return true;
+    if (code == K_OK && !(copy_fallback && PyErr_Occurred())) return true; /* a handler that raised has set its exception, too */
     if (!PyErr_Occurred()) raise_code(self, "copy", code, code == K_SRCDIED ? &src : &dst);
     return false;
 }

@@ -171,6 +171,19 @@ static PyObject *region_copy_end(PyObject *object, PyObject *const *args, Py_ssi
     return code_and_wakes(code, &wakes);
 }
 
+static struct signature copy_far_signature = {"copy_far", 6, {
+    ME_PARAM, ENDPOINT_PARAM("src"), ADDRESS_PARAM("src_address"), ENDPOINT_PARAM("dst"), ADDRESS_PARAM("dst_address"), ADDRESS_PARAM("nbytes"),
+}, {NULL}};
+
+static PyObject *region_copy_far(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    union value v[PARAMS_MAX];
+    struct k_wakes wakes = {0};
+    int code;
+    if (!parse_step(&copy_far_signature, object, args, nargs, kwnames, v)) return NULL;
+    WITHOUT_GIL(code = k_step_copy_far(&as_region(object)->r, (uint32_t)v[0].integer, (int32_t)v[1].integer, v[2].address, (int32_t)v[3].integer, v[4].address, v[5].address, &wakes))
+    return code_and_wakes(code, &wakes);
+}
+
 /* ---- table --------------------------------------------------------------------------------------------------------------- */
 
 PyMethodDef region_test_methods[] = {
@@ -180,6 +193,7 @@ PyMethodDef region_test_methods[] = {
     {"step_unbind", FASTCALL(region_step_unbind), "step_unbind(me, slot, incarnation, verdict=SHUTDOWN, force=False) -> (code, wakes): one step."},
     {"step_wakeup", FASTCALL(region_step_wakeup), "step_wakeup(me, endpoint) -> (code, wakes)"},
     {"copy_begin", FASTCALL(region_copy_begin), "copy_begin(me, src, dst, nbytes) -> (code, src_slot, dst_slot)"},
+    {"copy_far", FASTCALL(region_copy_far), "copy_far(me, src, src_address, dst, dst_address, nbytes) -> (code, wakes): ask for a copy between nodes."},
     {"copy_end", FASTCALL(region_copy_end), "copy_end(me) -> (code, wakes)"},
     {NULL, NULL, 0, NULL},
 };

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from drvs.api import (
         VM,
         Block,
+        Command,
         Endpoint,
         Node,
         NodeInfo,
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
         WokenUp,
         WouldBlock,
     )
-    from drvs.base.flags import Call, DebugMask, Level, Misc, NodeFlag, PairFlag, Rts, VmState
+    from drvs.base.flags import Call, Cmd, CmdFlag, DebugMask, Level, Misc, NodeFlag, PairFlag, Rts, VmState
     from drvs.base.ids import ANY, HARDWARE, NONE, SELF, SYSTEM, EndpointId, NodeId, ProcessNumber, VmId
     from drvs.core import Message
     from drvs.executor import Executor, WorkerDiedError
@@ -71,18 +72,18 @@ __version__ = "0.1.0"
 
 #: Where each name lives; those that are missing are errors.
 _WHERE = {
-    "drvs.api": "VM Block Endpoint Node NodeInfo PairInfo PeerInfo Privileges ProcessInfo ProxyPair VmInfo"
+    "drvs.api": "VM Block Command Endpoint Node NodeInfo PairInfo PeerInfo Privileges ProcessInfo ProxyPair VmInfo"
     " connect wait_for_bind",
     "drvs.base.codes": "Code",
-    "drvs.base.flags": "Call DebugMask Level Misc NodeFlag PairFlag Rts VmState",
+    "drvs.base.flags": "Call Cmd CmdFlag DebugMask Level Misc NodeFlag PairFlag Rts VmState",
     "drvs.base.ids": "ANY HARDWARE NONE SELF SYSTEM EndpointId NodeId ProcessNumber VmId",
     "drvs.core": "Message",
     "drvs.executor": "Executor WorkerDiedError",
 }
 __all__ = [
-    "VM", "Block", "Endpoint", "Message", "Node", "NodeInfo", "PairInfo", "PeerInfo", "Privileges", "ProcessInfo",
-    "ProxyPair", "VmInfo", "connect", "wait_for_bind", "Code", "Call", "DebugMask", "Level", "Misc", "NodeFlag",
-    "PairFlag", "Rts", "VmState", "ANY", "HARDWARE", "NONE",
+    "VM", "Block", "Command", "Endpoint", "Message", "Node", "NodeInfo", "PairInfo", "PeerInfo", "Privileges",
+    "ProcessInfo", "ProxyPair", "VmInfo", "connect", "wait_for_bind", "Code", "Call", "Cmd", "CmdFlag", "DebugMask",
+    "Level", "Misc", "NodeFlag", "PairFlag", "Rts", "VmState", "ANY", "HARDWARE", "NONE",
     "SELF", "SYSTEM", "EndpointId", "NodeId", "ProcessNumber", "VmId", "AccessDenied", "BadAddress",
     "BadEndpoint", "BadMessage", "BadState", "Busy", "CorruptStateError", "DaemonGone", "Deadlock",
     "DestinationDied", "DrvsError", "Interrupted", "Moved", "NameTooLong", "NoMemory", "NotBound", "NotReady",

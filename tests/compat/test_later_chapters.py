@@ -1,4 +1,4 @@
-"""Calls of chapters 5 and 6 exist, and say that they are still to come."""
+"""Calls of chapter 6 exist, and say that they are still to come."""
 
 import inspect
 

@@ -262,12 +262,13 @@ def test_systemd_is_told_and_holds_the_descriptors(
         running = nodes.start(runtime_dir / "node")
         with Client(runtime_dir / "node") as client:
             client.call("vm_init", name="lab")
-        held, texts = _receive(supervisor, 3)
+        held, texts = _receive(supervisor, 4)
         assert "FDSTORE=1" in texts[0]
         assert "FDNAME=table" in texts[0]
         assert "READY=1" in texts[1]
         assert "FDNAME=vm-0-1" in texts[2]
-        assert len(held) == 2
+        assert "FDNAME=bell-0-1" in texts[3]
+        assert len(held) == 3
         os.kill(running.noded_pid, signal.SIGTERM)  # as a restart does: everything is kept
         nodes.wait_gone(running.processes)
         state = Region(held[1]).state

@@ -18,7 +18,7 @@ from drvs.core._core import RECEIVE, REPLY, SENDREC
 from drvs.daemon import launch
 from drvs.daemon.bindings import Kind
 from drvs.daemon.client import Client
-from drvs.daemon.store import connect, listing, region_name
+from drvs.daemon.store import connect, doorbell_name, listing, region_name
 from drvs.daemon.table import BindTable, Record, State
 from support import nodes
 from support.children import spawn
@@ -317,7 +317,8 @@ def test_noded_killed_at_random_moments_of_vms_lives_leaks_no_region(runtime_dir
             running.kill()
             running.restart()
             child.kill()
-            names = {region_name(vm["vmid"], vm["serial"]) for vm in client.call("vm_list")["vms"]}
+            vms = [(vm["vmid"], vm["serial"]) for vm in client.call("vm_list")["vms"]]
+            names = {name(*vm) for vm in vms for name in (region_name, doorbell_name)}
             assert _kept(running) == names | {"table"}
             for vm in client.call("vm_list")["vms"]:
                 assert client.call("audit", vmid=vm["vmid"])["findings"] == []

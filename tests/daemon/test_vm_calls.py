@@ -20,7 +20,10 @@ from support.covers import covers
 
 from daemon.helpers import bind, end, holder_program, refused
 
-USUAL = VmLimits(nr_procs=189, nr_tasks=67, nr_sysprocs=96, notes=1024, copy_len_max=524288, copy_buf=32768)
+USUAL = VmLimits(
+    nr_procs=189, nr_tasks=67, nr_sysprocs=96, notes=1024, copy_len_max=524288, copy_buf=32768, nr_nodes=32,
+    nr_proxies=32,
+)  # fmt: skip
 
 
 @covers("mnx_vm_init", "OK", "EMOLVMRUN", "EMOLEXIST")

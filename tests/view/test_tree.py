@@ -20,7 +20,6 @@ from drvs.procview.names import is_safe, unique_name
 from support import nodes
 from support.users import as_nobody
 
-
 OF_THE_NODE = ["info", "nodes", "proxies/info", "proxies/procs"]
 NOBODY = str(int(drvs.NONE))
 

@@ -1,4 +1,4 @@
-"""docs/reference/calls.md: the calls of the guide's chapters 3 and 4, our names, their codes, their tests.
+"""docs/reference/calls.md: the calls of the guide's chapters 3 to 5, our names, their codes, their tests.
 
 The guide's list comes from tests/canonical.json, our names from the `Canonical:` lines of docstrings, the tests from
 their @covers decorators.
@@ -30,7 +30,7 @@ ints in and negative errno out, and `bproc_syscall(number, …)`.
 """
 
 INTRODUCTION = """
-Every call of chapters 3 and 4 of the *M3-IPC 1.6 Programmer's Guide*. Each is found under its own name, with ints in
+Every call of chapters 3 to 5 of the *M3-IPC 1.6 Programmer's Guide*. Each is found under its own name, with ints in
 and codes out, in `drvs.compat.mnx`; the column *here* names its form in the Python API, which raises exceptions
 instead ([errors.md](errors.md)). "Later" marks a code that needs a capability which is still to
 come, "cannot arise" one that the guide lists for a family of calls but that this one has no argument for.

@@ -47,8 +47,8 @@ OWN_CODES = {
 
 
 def prototypes() -> dict[str, tuple[str, str]]:
-    """Call -> its result type and its parameters, as m3ipc.h declares them; chapters 5 and 6 are left out."""
-    text = HEADER.read_text().split("/* ---- 5 and 6")[0]
+    """Call -> its result type and its parameters, as m3ipc.h declares them; chapter 6 is left out."""
+    text = HEADER.read_text().split("/* ---- 6:")[0]
     found = re.findall(r"^M3IPC_API (int|long) (mnx_\w+)\((.*?)\);", text, re.M)
     return {name: (result, parameters) for result, name, parameters in found if hasattr(mnx, name)}
 

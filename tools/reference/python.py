@@ -15,7 +15,8 @@ INTRODUCTION = """
 `import drvs` gives all names of this page; each is loaded when it is first used. Blocking calls have `async` twins in
 [`drvs.aio`](#drvsaio). The guide's own names, ints in and codes out, are in `drvs.compat.mnx`: see
 [calls.md](calls.md). Process images are in [`drvs.procspace.image`](#drvsprocspaceimage), and what runs around
-them in [`drvs.hooks`](#drvshooks). The tables of a node are in [`drvs.procview`](#drvsprocview). Exceptions: [errors.md](errors.md). Message fields: [messages.md](messages.md).
+them in [`drvs.hooks`](#drvshooks). The tables of a node are in [`drvs.procview`](#drvsprocview).
+Exceptions: [errors.md](errors.md). Message fields: [messages.md](messages.md).
 """
 
 

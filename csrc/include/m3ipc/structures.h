@@ -129,6 +129,13 @@ struct cmd {
     int c_len;
     struct timespec c_timestamp;
     vcopy_t c_vcopy;
+    /* What later versions have, and drvs's own: a proxy passes it on as it is. Zeros are right in a header of one's own making. */
+    unsigned c_flags;                     /* CMD_FLAG_… */
+    unsigned c_snd_seq, c_ack_seq;        /* the proxies' own */
+    unsigned c_call, c_answers;           /* which call this is, which one it answers */
+    unsigned c_incarnation;               /* which owner of its slot the source is */
+    unsigned c_rnode;                     /* of a copy: where v_rqtr runs */
+    unsigned char c_trace[16];
 };
 typedef struct cmd cmd_t;
 

@@ -8,6 +8,7 @@
 """
 
 from drvs.api.block import Block
+from drvs.api.command import Command
 from drvs.api.endpoint import Endpoint
 from drvs.api.entry import connect, wait_for_bind
 from drvs.api.info import NodeInfo, PairInfo, PeerInfo, ProcessInfo, VmInfo
@@ -19,6 +20,7 @@ from drvs.api.vm import VM
 __all__ = [
     "VM",
     "Block",
+    "Command",
     "Endpoint",
     "Node",
     "NodeInfo",

@@ -75,6 +75,8 @@ class Node:
         copy_buf: int | None = None,
         copy_len_max: int | None = None,
         notes: int | None = None,
+        stripe: int | None = None,
+        stripes: int | None = None,
         debug: int = 0,
     ) -> None:
         """Initialise the node (`drvs up` has done so, unless it was told not to).
@@ -85,6 +87,8 @@ class Node:
             nr_procs, nr_tasks, nr_sysprocs: slots of a VM, unless the VM asks for less.
             copy_buf, copy_len_max: bytes of one piece of a copy, and of one copy.
             notes: notifications from user slots that may be pending in a VM.
+            stripe, stripes: where `VM.bind` may choose a slot, it takes every `stripes`-th user slot, from number
+                `stripe` on; nodes of one cluster take a stripe each, so that no endpoint is given twice.
             debug: categories of the log (`drvs.DebugMask`).
 
         Raises:
@@ -103,6 +107,8 @@ class Node:
             "copy_buf": copy_buf,
             "copy_len_max": copy_len_max,
             "notes": notes,
+            "stripe": stripe,
+            "stripes": stripes,
         }
         self.client.call("drvs_init", node=node, debug=debug, **limits)
         self._id = NodeId(node)

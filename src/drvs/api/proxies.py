@@ -1,12 +1,26 @@
-"""ProxyPair: two processes, or one, that carry what goes to other nodes and comes from there."""
+"""ProxyPair: two processes, or one, that carry what goes to other nodes and comes from there.
+
+    with node.bind_proxies("wire", 0) as pair:
+        node.node_up("far", 1, pair.px)
+        pair.connect()
+        while True:
+            send_over_some_network(pair.get_remote().to_record())
+
+and at the other end of it ``pair.put_local(Command.from_record(record))``. What is under way between nodes is the
+core's to know: a proxy only carries.
+"""
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from drvs.api.carrier import Carrier
+from drvs.api.command import Command
 from drvs.api.info import PairInfo
-from drvs.base.errors import NotRunning, Unreachable
+from drvs.base.codes import Code
+from drvs.base.errors import NotRunning, Unreachable, make_error
 from drvs.base.flags import Connection
 
 if TYPE_CHECKING:
@@ -29,6 +43,7 @@ class ProxyPair:
         self.px = px
         self.name = name
         self._owned = owned
+        self._carriers: dict[str, Carrier] = {}
 
     def __repr__(self) -> str:
         return f"<ProxyPair {self.px} {self.name!r} of node {self.node.id}>"
@@ -98,3 +113,80 @@ class ProxyPair:
         Canonical: mnx_proxy_unbind (guide 5.1.3)
         """
         self.node.client.call("proxy_unbind", px=self.px)
+        self.close()
+
+    # ---- carrying
+
+    @property
+    def sender(self) -> Carrier:
+        """What the sender works with: many commands at a time, as they are on the wire.
+
+        Raises:
+            OutOfRange: this process is not the pair's sender.
+            Unreachable: the pair is not registered.
+        """
+        return self._carrier("sender")
+
+    @property
+    def receiver(self) -> Carrier:
+        """What the receiver works with.
+
+        Raises:
+            OutOfRange: this process is not the pair's receiver.
+            Unreachable: the pair is not registered.
+        """
+        return self._carrier("receiver")
+
+    def _carrier(self, role: str) -> Carrier:
+        if role not in self._carriers:
+            self._carriers[role] = Carrier(self.node.client, self.px, role)
+        return self._carriers[role]
+
+    def get_remote(self, timeout: float | None = None) -> Command:
+        """Take the oldest command that goes to a node of this pair, and wait for one.
+
+        From then on it is this process's to deliver: nobody else has it any more.
+
+        Args:
+            timeout: seconds; None waits for ever, 0 never waits.
+
+        Raises:
+            WouldBlock: there is none, and timeout is 0.
+            TimedOut: there was none in time.
+            OutOfRange: this process is not the pair's sender.
+            Unreachable: the pair is not registered, or was unbound meanwhile.
+
+        Canonical: mnx_get2rmt, mnx_get2rmt_T (guide 5.1.10)
+        """
+        sender = self.sender
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            for _, record in sender.take(1):
+                return Command.from_record(record)
+            left = sender.LONGEST_SLEEP if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                raise make_error(Code.AGAIN if timeout == 0 else Code.TIMEDOUT, "get_remote", node=self.node.id)
+            if sender.core.arm():
+                sender.wait(left)
+
+    def put_local(self, command: Command) -> None:
+        """Deliver a command that came from another node.
+
+        Whatever goes wrong at its destination goes back to its source as an acknowledgement, by itself.
+
+        Raises:
+            OutOfRange: this process is not the pair's receiver, or no such VM.
+            NotRunning: the VM does not run here.
+            Unreachable: the command is not for this node, comes from one where the VM does not run, or from one that
+                this pair is not connected to.
+            ValueError: its payload is not what it asks for.
+
+        Canonical: mnx_put2lcl (guide 5.1.11)
+        """
+        for _, code in self.receiver.put(command.to_record()):
+            raise make_error(code, "put_local", peer=command.dst, vm=command.vmid, node=command.snode)
+
+    def close(self) -> None:
+        """Let go of all regions; the pair stays registered."""
+        while self._carriers:
+            self._carriers.popitem()[1].close()

@@ -61,6 +61,40 @@ class Connection(IntEnum):
     DISCONNECT_RECEIVER = 4
 
 
+class Cmd(IntEnum):
+    """What a command between nodes asks for; an acknowledgement is the number of its command with the bit ACK."""
+
+    SEND_MSG = 1
+    NTFY_MSG = 2
+    SNDREC_MSG = 3
+    REPLY_MSG = 4
+    COPYIN_DATA = 5
+    COPYOUT_RQST = 6
+    COPYLCL_RQST = 7
+    COPYRMT_RQST = 8
+    COPYIN_RQST = 9
+    HELLO = 10
+    SHUTDOWN = 11
+    CANCEL = 16
+    ACK = 1 << 13
+    SEND_ACK = ACK | SEND_MSG
+    NTFY_ACK = ACK | NTFY_MSG
+    SNDREC_ACK = ACK | SNDREC_MSG
+    REPLY_ACK = ACK | REPLY_MSG
+    COPYIN_ACK = ACK | COPYIN_DATA
+    COPYOUT_DATA = ACK | COPYOUT_RQST
+    COPYLCL_ACK = ACK | COPYLCL_RQST
+    COPYRMT_ACK = ACK | COPYRMT_RQST
+
+
+class CmdFlag(IntFlag):
+    """What else is true of a command: the last piece of a copy, a trace id in it, nobody who waits for its answer."""
+
+    LAST = 1
+    TRACE = 2
+    NOACK = 4
+
+
 class Route(IntFlag):
     """The flags in the word of a region's route table; bits 16 to 31 are the proxy pair + 1."""
 

@@ -74,6 +74,9 @@ KEEPER_RESTARTS = _limit("keeper_restarts", 16, "times that noded starts another
 KEEPER_MS = _limit("keeper_ms", 2000, "ms that noded waits for the keeper's answer")
 LOOK_AGAIN_MS = _limit("look_again_ms", 100, "ms until the watchdog looks again at a lock it has found held")
 REAP_SLICE = _limit("reap_slice", 256, "unbindings of dead processes between two looks at clients")
+EVENTS = _limit("events", 4096, "events that noded keeps for those who tell other nodes of them")
+EVENT_READERS = _limit("event_readers", 64, "callers that wait for events")
+DIRECTORY = _limit("directory", 65536, "names of other nodes that noded knows")
 START_MS = _limit("start_ms", 15000, "ms that `drvs up` waits for noded to be ready")
 STOP_MS = _limit("stop_ms", 15000, "ms that `drvs down` waits for noded to end")
 

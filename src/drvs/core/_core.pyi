@@ -82,6 +82,8 @@ RTS_RECEIVING: Final[int]
 RTS_ONCOPY: Final[int]
 RTS_MIGRATING: Final[int]
 RTS_REMOTE: Final[int]
+RTS_RMTOPER: Final[int]
+RTS_HELD: Final[int]
 RTS_REQUESTS: Final[int]
 RTS_CLOSING: Final[int]
 MISC_PROXY: Final[int]
@@ -768,6 +770,10 @@ class Region:
         """As wakeup, reporting the slots made runnable instead of waking them."""
     def copy_begin(self, me: int, src: int, dst: int, nbytes: int) -> tuple[int, int, int]:
         """Hold the parties of a copy: (code, src_slot, dst_slot)."""
+    def copy_far(
+        self, me: int, src: int, src_address: int, dst: int, dst_address: int, nbytes: int
+    ) -> tuple[int, list[int]]:
+        """Ask for a copy with a party of another node: BLOCKED until it has ended; LCLPROC if both are of this one."""
     def copy_end(self, me: int) -> tuple[int, list[int]]:
         """Let the parties of a copy go: SRCDIED or DSTDIED if one was unbound meanwhile; and the slots made
         runnable."""

@@ -148,6 +148,7 @@ class Book:
         self.processes[process.pid] = process
         self.count += 1
         self._node.watch.add(binding)
+        self._node.events.bound(binding)
 
     # ---- out ---------------------------------------------------------------------------------------------------
 
@@ -169,6 +170,7 @@ class Book:
         if vm.is_free(binding.slot):
             vm.give_back_slot(binding.slot)
         self._node.waits.unbound(binding)
+        self._node.events.unbound(binding)
         self._node.log.debug(DebugMask.PROC, f"unbound {binding.text()}")
 
     def bury(self, binding: Binding) -> None:

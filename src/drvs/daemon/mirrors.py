@@ -6,12 +6,15 @@ remembered here, and believed only if the region agrees.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from drvs.base.flags import Rts
 from drvs.base.ids import NO_PID
 from drvs.core._core import BIND_REMOTE
 from drvs.daemon.vm import Vm
+
+if TYPE_CHECKING:
+    from drvs.daemon.node import Node
 
 
 class Mirror(NamedTuple):
@@ -37,6 +40,16 @@ def bind(vm: Vm, slot: int, endpoint: int, node: int, name: str) -> Mirror:
     if name:
         vm.mirror_names[name] = endpoint
     return Mirror(slot, incarnation, endpoint, node, name)
+
+
+def unbind(node: "Node", vm: Vm, mirror: Mirror) -> None:
+    """Forget one, here only: those who wait on it go on.
+
+    Raises:
+        Refused: by the region's code.
+    """
+    vm.check(vm.region.unbind(mirror.slot, mirror.incarnation, force=True, lock_ms=vm.lock_ms))
+    node.waits.unmirrored(vm.serial, mirror)
 
 
 def at(vm: Vm, slot: int) -> Mirror | None:

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 from drvs.base import clock, limits
 from drvs.base.codes import Code
 from drvs.base.flags import VmState
-from drvs.daemon import procfiles
+from drvs.daemon import ledger, procfiles
 from drvs.daemon.alarms import Alarms
 from drvs.daemon.bindings import Book, Process
+from drvs.daemon.directory import Directory
+from drvs.daemon.events import Events
 from drvs.daemon.ledger import Ledger
 from drvs.daemon.log import LogFile
 from drvs.daemon.loop import Loop
@@ -36,6 +38,8 @@ class NodeLimits(NamedTuple):
     copy_buf: int = limits.COPY_BUF
     copy_len_max: int = limits.COPY_LEN_MAX
     notes: int = limits.NOTES
+    stripe: int = 0
+    stripes: int = 1
 
     @property
     def nr_pairs(self) -> int:
@@ -52,6 +56,8 @@ class NodeLimits(NamedTuple):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise Refused(Code.RANGE, f"{name} is {value}, it must be {low} to {high}")
+        if not 0 <= self.stripe < self.stripes:
+            raise Refused(Code.RANGE, f"stripe is {self.stripe}, it must be 0 to {self.stripes - 1}")
         if not self.nr_tasks <= self.nr_sysprocs <= self.nr_tasks + self.nr_procs:
             raise Refused(Code.RANGE, f"nr_sysprocs is {self.nr_sysprocs}: tasks count, all slots are the most")
 
@@ -65,6 +71,7 @@ _RANGES = (
     ("copy_buf", 1, limits.MAX_COPY_LEN),
     ("copy_len_max", 1, limits.MAX_COPY_LEN),
     ("notes", 0, limits.MAX_NOTES),
+    ("stripes", 1, limits.MAX_NODES),
 )
 
 
@@ -72,9 +79,8 @@ class Node:
     """What noded is responsible for. The calls are in `calls/`; what they change is changed here."""
 
     def __init__(
-        self, runtime_dir: str, loop: Loop, log: LogFile, store: Store, table: BindTable, fd_limit: int,
-        kept_ledger: int | None = None,
-    ) -> None:  # fmt: skip
+        self, runtime_dir: str, loop: Loop, log: LogFile, store: Store, table: BindTable, fd_limit: int
+    ) -> None:
         self.runtime_dir = runtime_dir
         self.loop = loop
         self.log = log
@@ -97,7 +103,9 @@ class Node:
         self.pairs = Pairs(self)
         self.peers = Peers(self)
         self.routes = Routes(self)
-        self.ledger = Ledger(kept_ledger)
+        self.ledger = Ledger()
+        self.directory = Directory(self)
+        self.events = Events(self)
         self.keeps = False  # end without ending the VMs
 
     # ---- drvs_init, drvs_end -------------------------------------------------------------------------------------
@@ -115,7 +123,6 @@ class Node:
             raise Refused(Code.RANGE, f"node id {number} is not in 0…{size.nr_nodes - 1}")
         procfiles.create_node(self.runtime_dir)
         self.number, self.limits, self.log.mask = number, size, debug
-        self.ledger.clear()
         self.save()
         self.log.note(f"node {number} is initialised")
 
@@ -125,7 +132,11 @@ class Node:
             self.end_vm(vm, spare)
         self.pairs.end(spare)
         self.peers.forget_all()
+        self.ledger.close()
+        self.store.drop(ledger.NAME)
         self.waits.node_ended()
+        self.events.node_ended()
+        self.directory = Directory(self)
         self.limits, number, self.number = None, self.number, -1
         self.save()
         procfiles.remove_node(self.runtime_dir)
@@ -192,11 +203,13 @@ class Node:
         self.save_vm(vm)
         self.routes.write_all(vm)
         self.pairs.ring_all()
+        self.events.vm("vm_started", vm)
         self.log.note(f"{vm.text()} is running")
         return vm
 
     def add_vm(self, vm: Vm) -> None:
         """Enter a VM into the tables."""
+        vm.use_stripe(self.size.stripe, self.size.stripes)
         self.vms[vm.vmid] = vm
         self.names[vm.name] = vm
 
@@ -226,6 +239,7 @@ class Node:
         self.table.write_vm(vm.vmid, {})
         vm.close()
         self.pairs.ring_all()
+        self.events.vm("vm_ended", vm)
         self.log.note(f"{vm.text()} has ended")
 
     def _let_go(self, vm: Vm) -> None:

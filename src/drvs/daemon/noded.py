@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable
 
 from drvs.base import features, limits, paths
-from drvs.daemon import ledger, notify, recovery, runtime, server
+from drvs.daemon import notify, recovery, runtime, server
 from drvs.daemon.log import LogFile
 from drvs.daemon.loop import HANGUP, Loop
 from drvs.daemon.node import Node, NodeLimits
@@ -31,12 +31,11 @@ class Noded:
         supervised = isinstance(store, SystemdStore)
         self.log = LogFile(None if supervised else os.path.join(runtime_dir, paths.LOG))
         self.loop = Loop(self.log.failure)
-        table = self._open_table(held.pop(TABLE, None))
-        fd_limit = raise_fd_limit()
-        self.node = Node(runtime_dir, self.loop, self.log, store, table, fd_limit, held.pop(ledger.NAME, None))
+        kept = held.pop(TABLE, None)
+        table = self._open_table(kept)
+        self.node = Node(runtime_dir, self.loop, self.log, store, table, raise_fd_limit())
         self.server: server.Server | None = None
         self.store.put(TABLE, table.fd)
-        self.store.put(ledger.NAME, self.node.ledger.fd)
         recovery.adopt(self.node, held)
 
     def _open_table(self, kept: int | None) -> BindTable:
@@ -89,7 +88,6 @@ class Noded:
         if isinstance(self.store, KeeperStore):
             self.loop.forget(self.store.fileno())
         self.store.drop(TABLE)
-        self.store.drop(ledger.NAME)
         self.store.quit()
         runtime.tidy(self.runtime_dir)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from drvs.base import features, limits
 from drvs.base.codes import Code
 from drvs.base.flags import Connection, PairFlag
-from drvs.daemon import credentials, procfiles
+from drvs.daemon import credentials, ledger, procfiles
 from drvs.daemon.refusal import Refused
 from drvs.daemon.table import FREE_PAIR, PairRecord
 
@@ -130,16 +130,23 @@ class Pairs:
         """
         procfiles.create_folder(self._node.runtime_dir, pair.name, "proxies/info")
         try:
-            pair.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            self._node.store.put(bell_name(pair.px), pair.bell)
+            self._make_tools(pair)
         except OSError as error:
             self._forget_files(pair)
-            raise Refused(Code.NOMEM, f"the pair's eventfd cannot be kept: {error}") from None
+            raise Refused(Code.NOMEM, f"what the pair works with cannot be kept: {error}") from None
         self.save(pair)
         self.in_use[pair.px] = pair
         self._node.log.note(f"{pair.text()} is registered")
         for proxy in pair.proxies:
             self._watch(pair, proxy)
+
+    def _make_tools(self, pair: Pair) -> None:
+        node = self._node
+        pair.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        node.store.put(bell_name(pair.px), pair.bell)
+        if node.ledger.fd < 0:
+            node.ledger.create()
+            node.store.put(ledger.NAME, node.ledger.fd)
 
     def adopt(self, px: int, record: PairRecord, bell: int | None) -> None:
         """Take over a pair that a predecessor had registered."""

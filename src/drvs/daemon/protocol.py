@@ -38,7 +38,10 @@ class Status(Request, tag="status"):
 
 
 class DrvsInit(Request, tag="drvs_init"):
-    """Initialise the node. None takes the default of base.limits."""
+    """Initialise the node. None takes the default of base.limits.
+
+    `stripe` of `stripes`: where bind may choose the slot, it takes every `stripes`-th user slot from that one on.
+    """
 
     node: int
     nr_vms: int | None = None
@@ -49,6 +52,8 @@ class DrvsInit(Request, tag="drvs_init"):
     copy_buf: int | None = None
     copy_len_max: int | None = None
     notes: int | None = None
+    stripe: int | None = None
+    stripes: int | None = None
     debug: int = 0
 
 
@@ -129,19 +134,20 @@ class Proxies(Request, tag="proxies"):
 
 
 class ProxyAttach(Request, tag="proxy_attach"):
-    """Hand a registered proxy a VM that it does not know.
+    """Hand a registered proxy the next VM that it does not know.
 
-    px None: that of the caller's thread `tid`, or of its process; `role` is "sender" or "receiver". `known` are the
-    serials of those that it has. The answer tells which of them have ended, one VM that is new, and whether there
-    are more. Beside it come the descriptors that `fds` names, in its order: "changed", an eventfd that
-    counts up when there is something to attach or to forget, and "ledger", shared memory for counts and times, both
-    with a first call (known empty); "region" and "bell" of the new VM.
+    px None: the pair of the caller's thread `tid`, or of its process; `role` is "sender" or "receiver". `after` is the
+    serial of the last VM it was given: serials grow, and are never used again. The answer has that `vm`, or null, and
+    whether there are `more`. Beside it come the descriptors that its `fds` names, in that order: with `begin`
+    "changed", an eventfd that counts up when a VM has come or gone, and "ledger", shared memory for counts and times;
+    then "region" and "bell" of the VM.
     """
 
     px: int | None = None
     tid: int = 0
     role: str = "sender"
-    known: list[int] = []
+    after: int = 0
+    begin: bool = False
 
 
 class NodeUp(Request, tag="node_up"):
@@ -186,6 +192,46 @@ class GetNodeInfo(Request, tag="getnodeinfo"):
 
 class Nodes(Request, tag="nodes"):
     """Ask for this node and all others that are known."""
+
+
+class Events(Request, tag="events"):
+    """Wait for what happens after event `after` of this noded's `epoch` (empty: any).
+
+    The answer has `epoch`, `last` (the next `after`) and `events`, none if the time was over. `anew` says that they are
+    not what came after, but all there is now: noded is another one, or the events are not kept any more. A kind is
+    vm_started, vm_ended, vm_nodes (vmid, serial, name, nodes), bound or unbound (vmid, serial, endpoint, name).
+    """
+
+    after: int = 0
+    epoch: str = ""
+    timeout_ms: int = 0
+
+
+class Names(Request, tag="names"):
+    """Ask for the names of other nodes."""
+
+
+class NamesSet(Request, tag="names_set"):
+    """Tell a name of another node: lookup finds it."""
+
+    node: int
+    vmid: int
+    name: str
+    endpoint: int
+
+
+class NamesDrop(Request, tag="names_drop"):
+    """Tell that an endpoint of another node is nobody's: who waits on it here goes on."""
+
+    node: int
+    vmid: int
+    endpoint: int
+
+
+class NamesClear(Request, tag="names_clear"):
+    """Tell that another node has lost everything: its names go, and its processes are unbound here."""
+
+    node: int
 
 
 # ---- VMs -----------------------------------------------------------------------------------------------------------
@@ -387,6 +433,7 @@ REQUESTS = (
     Hello, Status, DrvsInit, DrvsEnd, GetDrvsInfo, SetDebug, Shutdown, Log, VmDump, ProcDump, Holders,
     ProxiesBind, ProxyConn, ProxyUnbind, GetProxyInfo, Proxies, ProxyAttach,
     NodeUp, NodeDown, NodeName, AddNode, DelNode, GetNodeInfo, Nodes,
+    Events, Names, NamesSet, NamesDrop, NamesClear,
     VmInit, VmEnd, GetVmInfo, VmList, Audit,
     Bind, RmtBind, BkupBind, Wait4Bind, Wait4BindEp, Wait4Unbind, Unbind, Lookup, GetEp,
     GetProcInfo, Procs, GetPriv, SetPriv, Notify, Wakeup, Copy,

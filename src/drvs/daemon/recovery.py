@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from drvs.base import limits
 from drvs.base.flags import VmState
 from drvs.core._core import RTS_CLOSING, RTS_FREE, RTS_REMOTE, Region
-from drvs.daemon import credentials, mirrors
+from drvs.daemon import credentials, ledger, mirrors
 from drvs.daemon.bindings import Binding, Kind, Process
 from drvs.daemon.node import NodeLimits
 from drvs.daemon.pairs import bell_name, ring
@@ -72,6 +72,9 @@ def _restore_links(node: "Node", held: dict[str, int]) -> None:
     """The other nodes, then the pairs that lead there: one that has died since takes its nodes along."""
     if node.limits is None:
         return
+    if ledger.NAME in held:
+        node.ledger.adopt(held.pop(ledger.NAME))
+        node.store.put(ledger.NAME, node.ledger.fd)
     for number, known in node.table.read_peers().items():
         node.peers.adopt(number, known)
     pairs = node.table.read_pairs()

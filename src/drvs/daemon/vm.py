@@ -70,6 +70,7 @@ class Vm:
         self.when_free: list[Callable[[], None]] = []  # what waits for a stuck lock besides burials
         self.damaged = False  # an operation found a contradiction: the watchdog looks into it
         self.suspect = False
+        self._stripe = 0, 1
         self._next_free = self.first_user_slot
         self._freed: list[int] = []
 
@@ -111,6 +112,14 @@ class Vm:
             raise Refused(Code.RANGE, f"process number {p_nr} is not in {low}…{high}, the range of {self.text()}")
         return slot
 
+    def use_stripe(self, index: int, count: int) -> None:
+        """Let `take_free_slot` choose every `count`-th user slot only, from the `index`-th on.
+
+        Nodes that have stripes of their own never choose the same slot, so that endpoints are unique in the cluster.
+        """
+        self._stripe = index, count
+        self._next_free = self.first_user_slot + index
+
     def is_free(self, slot: int) -> bool:
         """Say whether nobody is bound there, by noded's own book."""
         return slot not in self.bound and slot not in self.closing
@@ -127,14 +136,17 @@ class Vm:
                 return slot
         while self._next_free < self.members:
             slot = self._next_free
-            self._next_free += 1
+            self._next_free += self._stripe[1]
             if self.is_free(slot):
                 return slot
-        raise Refused(Code.BUSY, f"all {self.members - self.first_user_slot} user slots of {self.text()} are bound")
+        of_stripe = f" of stripe {self._stripe[0]}" if self._stripe[1] > 1 else ""
+        mine = len(range(self.first_user_slot + self._stripe[0], self.members, self._stripe[1]))
+        raise Refused(Code.BUSY, f"all {mine} user slots{of_stripe} of {self.text()} are bound")
 
     def give_back_slot(self, slot: int) -> None:
         """Make a slot available to `take_free_slot`."""
-        if self.first_user_slot <= slot < self._next_free:
+        index, count = self._stripe
+        if self.first_user_slot <= slot < self._next_free and (slot - self.first_user_slot) % count == index:
             heapq.heappush(self._freed, slot)
 
     def find(self, endpoint: int) -> "Binding | None":
@@ -206,7 +218,7 @@ def make_bell() -> int:
         raise Refused(Code.NOMEM, f"no eventfd could be made for the VM: {error.strerror}") from None
 
 
-def make_region(vmid: int, node: int, name: str, owner_uid: int, size: VmLimits, bell: int) -> tuple[int, Region]:
+def make_region(vmid: int, node: int, name: str, owner_uid: int, size: VmLimits, bell: int = -1) -> tuple[int, Region]:
     """Make the shared memory of a VM: wholly allocated, sealed against truncation.
 
     Raises:

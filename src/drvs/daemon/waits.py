@@ -136,6 +136,10 @@ class Waits:
         if mirror.name:
             self._fire(name_key(serial, mirror.name), mirror)
 
+    def awaits_name(self, serial: int, name: str) -> bool:
+        """Say whether somebody waits for this name."""
+        return name_key(serial, name) in self._by_key
+
     def unmirrored(self, serial: int, mirror: Mirror) -> None:
         """It was unbound here."""
         self._fire(gone_key(serial, mirror.endpoint), mirror)

@@ -20,6 +20,7 @@ from drvs.compat.mnx import later_chapters as _later
 from drvs.compat.mnx import node_and_vm as _node_and_vm
 from drvs.compat.mnx import nodes as _nodes
 from drvs.compat.mnx import processes as _processes
+from drvs.compat.mnx import proxying as _proxying
 from drvs.compat.mnx import structures as _structures
 from drvs.compat.mnx.binding import *  # noqa: F403
 from drvs.compat.mnx.constants import *  # noqa: F403
@@ -30,9 +31,10 @@ from drvs.compat.mnx.later_chapters import *  # noqa: F403
 from drvs.compat.mnx.node_and_vm import *  # noqa: F403
 from drvs.compat.mnx.nodes import *  # noqa: F403
 from drvs.compat.mnx.processes import *  # noqa: F403
+from drvs.compat.mnx.proxying import *  # noqa: F403
 from drvs.compat.mnx.structures import *  # noqa: F403
 
-_CALLS = (_ipc, _node_and_vm, _binding, _processes, _nodes, _later)
+_CALLS = (_ipc, _node_and_vm, _binding, _processes, _nodes, _proxying, _later)
 __all__ = [  # noqa: PLE0604
     "addressof",
     "mnx_errno",

@@ -16,6 +16,7 @@ from ctypes import (
     c_long,
     c_short,
     c_ubyte,
+    c_uint,
     c_ulong,
     c_ushort,
     c_void_p,
@@ -261,12 +262,18 @@ class vcopy_t(Structure):
 
 
 class cmd_t(Structure):
-    """The header of a proxy command (guide 5.1.10)."""
+    """The header of a proxy command (guide 5.1.10); behind the guide's fields those of later versions, and drvs's own.
+
+    A proxy passes on what it does not know. In a header that a program writes itself, zeros there are right.
+    """
 
     _fields_ = (
         ("c_cmd", c_int), ("c_vmid", c_int), ("c_src", c_int), ("c_dst", c_int),
         ("c_snode", c_int), ("c_dnode", c_int), ("c_rcode", c_int), ("c_len", c_int),
         ("c_timestamp", timespec), ("c_vcopy", vcopy_t),
+        ("c_flags", c_uint), ("c_snd_seq", c_uint), ("c_ack_seq", c_uint),
+        ("c_call", c_uint), ("c_answers", c_uint), ("c_incarnation", c_uint), ("c_rnode", c_uint),
+        ("c_trace", c_ubyte * 16),
     )  # fmt: skip
 
 

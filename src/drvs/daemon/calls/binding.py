@@ -29,7 +29,7 @@ def bind(node: "Node", conn: "Connection", request: protocol.Bind) -> Answer:
     repeated = _same_attempt(process, request.cookie)
     if repeated is not None:
         return answer_bound(node, repeated, request.region)
-    _check_name_is_free(vm, request.name)
+    _check_name_is_free(node, vm, request.name)
     if not node.book.room():
         raise Refused(Code.NOMEM, f"the node has {limits.BINDINGS} endpoints (limit `bindings`)")
     binding = Binding(vm, -1, process, kind, tid, start, request.name, request.cookie)
@@ -57,8 +57,8 @@ def _bind_slot(node: "Node", binding: Binding, p_nr: int | None) -> None:
             vm.give_back_slot(slot)
 
 
-def _check_name_is_free(vm: Vm, name: str) -> None:
-    owner = None if not name else vm.names.get(name) or mirrors.named(vm, name)
+def _check_name_is_free(node: "Node", vm: Vm, name: str) -> None:
+    owner = None if not name else vm.names.get(name) or mirrors.named(vm, name) or node.directory.knows(vm, name)
     if owner is not None:
         raise Refused(Code.EXIST, f"endpoint {owner.endpoint} of {vm.text()} has this name")
 
@@ -175,7 +175,8 @@ def rmtbind(node: "Node", _conn: "Connection", request: protocol.RmtBind) -> Ans
     vm = node.vm(request.vmid)
     check_name(request.name, "name", Code.INVAL)
     slot = _check_remote(node, vm, request.endpoint, request.node)
-    _check_name_is_free(vm, request.name)
+    node.peers.get(request.node, Code.NOPROXY)
+    _check_name_is_free(node, vm, request.name)
     mirror = mirrors.bind(vm, slot, request.endpoint, request.node, request.name)
     node.waits.mirrored(vm.serial, mirror)
     return done(endpoint=mirror.endpoint, slot=mirror.slot, incarnation=mirror.incarnation)
@@ -190,6 +191,7 @@ def bkupbind(node: "Node", _conn: "Connection", request: protocol.BkupBind) -> A
     vm = node.vm(request.vmid)
     _check_remote(node, vm, request.endpoint, request.node)
     _other(node, request.pid)
+    node.peers.get(request.node, Code.NOPROXY)
     raise Refused(Code.NOSYS, "backups come with migration")
 
 
@@ -204,5 +206,4 @@ def _check_remote(node: "Node", vm: Vm, endpoint: int, number: int) -> int:
         raise Refused(Code.BUSY, f"the slot of endpoint {endpoint} in {vm.text()} is bound")
     if not vm.nodes >> number & 1:
         raise Refused(Code.NOVMNODE, f"{vm.text()} does not run on node {number}")
-    node.peers.get(number, Code.NOPROXY)
     return slot

@@ -109,3 +109,4 @@ def _check_vmid(node: "Node", vmid: int) -> None:
 def _set_nodes(node: "Node", vm: Vm, nodes: int) -> None:
     vm.nodes = nodes
     node.save_vm(vm)
+    node.events.vm("vm_nodes", vm)

@@ -113,16 +113,15 @@ def _describe_proxy(node: "Node", pair: Pair, proxy: Proxy, link: PairFlag, node
 
 @handles(protocol.ProxyAttach, Rights.ROOT, call=None)
 def proxy_attach(node: "Node", conn: "Client", request: protocol.ProxyAttach) -> Answer:
-    """Give a registered proxy the next VM that it lacks. Codes: PERM, DRVSINIT, BADNODEID, NOPROXY, BADPROXY."""
+    """Give a registered proxy the next VM. Codes: PERM, DRVSINIT, BADNODEID, NOPROXY, INVAL, BADPROXY."""
     pair = _pair_of(node, conn, request)
-    running = {vm.serial: vm for vm in node.vms.values() if vm.running}
-    fresh = [vm for serial, vm in sorted(running.items()) if serial not in request.known]
-    names, fds = ([], []) if request.known else (["changed", "ledger"], [pair.bell, node.ledger.fd])
-    if fresh:
-        names, fds = [*names, "region", "bell"], [*fds, fresh[0].fd, fresh[0].bell]
+    ahead = sorted((vm.serial, vm) for vm in node.vms.values() if vm.running and vm.serial > request.after)
+    names, fds = (["changed", "ledger"], [pair.bell, node.ledger.fd]) if request.begin else ([], [])
+    if ahead:
+        names, fds = [*names, "region", "bell"], [*fds, ahead[0][1].fd, ahead[0][1].bell]
     fields: dict[str, Any] = {
-        "gone": [serial for serial in request.known if serial not in running], "more": len(fresh) > 1, "fds": names,
-        "vm": _describe_vm(fresh[0]) if fresh else None, "node": node.number, "px": pair.px,
+        "vm": _describe_vm(ahead[0][1]) if ahead else None, "more": len(ahead) > 1, "fds": names, "node": node.number,
+        "px": pair.px,
     }  # fmt: skip
     return fields, tuple(fds)
 

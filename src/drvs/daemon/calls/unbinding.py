@@ -52,8 +52,7 @@ def _unbind_mirror(node: "Node", conn: "Connection", vm: Vm, mirror: Mirror) -> 
     """Forget a process of another node, here only: those who wait on it go on."""
     if not conn.is_root:
         raise Refused(Code.PERM, f"endpoint {mirror.endpoint} belongs to node {mirror.node}")
-    vm.check(vm.region.unbind(mirror.slot, mirror.incarnation, force=True, lock_ms=vm.lock_ms))
-    node.waits.unmirrored(vm.serial, mirror)
+    mirrors.unbind(node, vm, mirror)
     return done()
 
 

@@ -93,7 +93,7 @@ def lookup(node: "Node", conn: "Connection", request: protocol.Lookup) -> Answer
     check_name(request.name, "name", Code.INVAL)
     if not request.name:
         raise Refused(Code.INVAL, "the empty name is nobody's")
-    present = vm.names.get(request.name) or mirrors.named(vm, request.name)
+    present = vm.names.get(request.name) or mirrors.named(vm, request.name) or node.directory.find(vm, request.name)
     if present is not None:
         return done(endpoint=present.endpoint)
     what = f"nobody in {vm.text()} has the name {request.name!r}"

@@ -1,0 +1,50 @@
+/* put.h: delivering one command of another node. */
+#ifndef DRVS_PUT_H
+#define DRVS_PUT_H
+
+#include "proxy.h"
+
+struct k_putting {
+    struct k_proxy *proxy;
+    const struct k_command *c;
+    const void *payload;
+    int lock_ms;
+    bool inside;    /* the lock is held */
+    struct k_txn t; /* its actor is the receiver proxy, `me` the slot of the remote process */
+};
+
+/* A process of another node, as its command names it. */
+struct k_sender {
+    int32_t endpoint, node;
+    uint32_t incarnation; /* 0: not said */
+    char name[K_NAME_BYTES];
+    bool known; /* it was bound here, and is to be again */
+};
+
+static inline int k_put_enter(struct k_putting *p) {
+    int code = k_proxy_enter(p->proxy, &p->t, K_PROXY_RECEIVER, p->lock_ms);
+    p->inside = code == K_OK;
+    return code;
+}
+
+static inline void k_put_leave(struct k_putting *p) {
+    if (p->inside) k_leave(&p->t, NULL);
+    p->inside = false;
+}
+
+/* Take the VM's lock in the name of a remote process, which gets a slot here if it has none. K_NOTBIND: a system process that nobody
+ * has bound here; K_LCLPROC, K_SLOTUSED: its slot is somebody else's. */
+int k_enter_as_remote(struct k_putting *p, struct k_sender *from);
+/* It makes a new call: what it had under way is given up. Commits of its own. */
+int k_begin_remote(struct k_putting *p);
+/* Queue an acknowledgement of the command for the process that the lock is held for, and commit. */
+int k_acknowledge(struct k_putting *p, int32_t cmd, int code);
+/* The code says that the process which the command went to is dead (`called`: or died before it answered). */
+bool k_is_dead(int code, bool called);
+/* The process is dead, its node says: unbind its slot. */
+int k_bury_stand_in(struct k_putting *p, int32_t endpoint);
+
+/* All commands of copies (farcopy.c). */
+int k_put_copy(struct k_putting *p);
+
+#endif

@@ -1,0 +1,200 @@
+"""Carrier: what one half of a proxy pair works with: the VMs of its node, and what they have for other nodes.
+
+noded hands out every VM's region and doorbell to a registered proxy, and counts up an eventfd when there is another.
+All doorbells are in one epoll, edge-triggered and never read: a ring is an edge, and the core rings only when it was
+asked to (`arm`), so that nothing is missed between the last look and the sleep.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from drvs.api.binding import map_region
+from drvs.base.codes import Code
+from drvs.base.flags import VmState
+from drvs.core import Proxy, Region
+from drvs.daemon.ledger import BYTES, WORD, WORDS
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from drvs.daemon.client import Client, Reply
+
+_UNKNOWN_VM = frozenset({Code.BADVMID, Code.VMNOTRUN})
+_SNODE = slice(20, 22)
+
+
+class Carrier:
+    """A sender's or a receiver's hands, used from one thread at a time.
+
+    Args:
+        client: the node's.
+        px: the pair; None: the one that the calling thread, or else its process, is registered for.
+        role: "sender" or "receiver".
+
+    Attributes:
+        core: takes and puts; see `drvs.core.Proxy`.
+        px: the number of the pair.
+        node: the number of the node.
+    """
+
+    LONGEST_SLEEP = 1.0
+    """No sleep is longer, whatever the doorbells say: seconds."""
+
+    def __init__(self, client: Client, px: int | None, role: str) -> None:
+        self._client = client
+        self._role = role
+        self._epoll = select.epoll()
+        self._vms: dict[int, tuple[Region, int]] = {}  # by vmid: its memory, its doorbell
+        self._last = 0  # the serial of the VM that came last
+        with client.call("proxy_attach", px=px, role=role, tid=threading.get_native_id(), begin=True) as reply:
+            self.px, self.node = int(reply["px"]), int(reply["node"])
+            self.core = Proxy(self.px, self.node, role == "sender", role == "receiver")
+            self._changed = reply.take_fd()
+            self._epoll.register(self._changed, select.EPOLLIN)
+            with open(reply.take_fd(), "r+b", buffering=0) as ledger:
+                self._ledger = mmap.mmap(ledger.fileno(), BYTES)
+            more = self._attach(reply)
+        while more:
+            more = self._ask()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything. A second time does nothing."""
+        if self._epoll.closed:
+            return
+        for vmid in list(self._vms):
+            self._leave(vmid)
+        self._epoll.close()
+        if hasattr(self, "_changed"):
+            os.close(self._changed)
+
+    # ---- the VMs of the node
+
+    def refresh(self) -> None:
+        """Serve the VMs that have come, and those that have gone no longer.
+
+        Raises:
+            Unreachable: the pair is not registered any more.
+        """
+        try:
+            os.eventfd_read(self._changed)
+        except BlockingIOError:
+            pass
+        for vmid in [vmid for vmid, (region, _) in self._vms.items() if region.state != VmState.RUNNING]:
+            self._leave(vmid)
+        while self._ask():
+            pass
+
+    def _ask(self) -> bool:
+        with self._client.call("proxy_attach", px=self.px, role=self._role, after=self._last) as reply:
+            return self._attach(reply)
+
+    def _attach(self, reply: Reply) -> bool:
+        """Serve the VM that an answer brings; whether there is more."""
+        vm = reply["vm"]
+        if vm is not None:
+            self._leave(vm["vmid"])
+            region, bell = map_region(*reply.fds[:2]), os.dup(reply.fds[1])
+            self.core.add(region)
+            self._epoll.register(bell, select.EPOLLIN | select.EPOLLET)
+            self._vms[vm["vmid"]], self._last = (region, bell), vm["serial"]
+        return bool(reply["more"])
+
+    def _leave(self, vmid: int) -> None:
+        """Serve a VM no longer, if it is served."""
+        if vmid in self._vms:
+            _, bell = self._vms.pop(vmid)
+            self.core.remove(vmid)
+            self._epoll.unregister(bell)  # closing it would not: others have it open, too
+            os.close(bell)
+
+    # ---- sending
+
+    def take(self, limit: int = 64, skip: frozenset[int] | None = None) -> list[tuple[int, bytes]]:
+        """Return up to `limit` commands that wait: (node it goes to, record). Never waits.
+
+        Args:
+            limit: how many.
+            skip: nodes to leave alone.
+        """
+        found = self.core.take(limit, skip)
+        if found:
+            self._count(0, (node for node, _ in found))
+        return found
+
+    def wait(self, timeout: float) -> None:
+        """Sleep until there may be something to take, at most `timeout` seconds; `arm` must have said True.
+
+        Raises:
+            Unreachable: the pair is not registered any more.
+        """
+        events = self._epoll.poll(min(timeout, self.LONGEST_SLEEP))
+        if any(fd == self._changed for fd, _ in events):
+            self.refresh()
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when `wait` would not sleep."""
+        return self._epoll.fileno()
+
+    # ---- receiving
+
+    def put(self, records: Buffer, snode: int = -1) -> list[tuple[int, int]]:
+        """Deliver records: (offset, code) of those that came to nothing, of which the other side must be told.
+
+        Args:
+            records: whole records of the wire.
+            snode: the node that they come from; -1: whatever they say.
+
+        Raises:
+            ValueError: a record is malformed; those before it were delivered.
+        """
+        view = memoryview(records).cast("B")
+        failed = self.core.put(view, snode)
+        if any(code in _UNKNOWN_VM for _, code in failed):
+            failed = self._put_again(view, snode, failed)
+        self._count(1, _sources(view))
+        return failed
+
+    def _put_again(self, view: memoryview, snode: int, failed: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """A VM that has come since, or was created anew, may be why: look, and try those once more."""
+        self.refresh()
+        still = []
+        for offset, code in failed:
+            if code in _UNKNOWN_VM:
+                again = self.core.put(view[offset : offset + _length(view, offset)], snode)
+                still += [(offset, again[0][1])] if again else []
+            else:
+                still.append((offset, code))
+        return still
+
+    # ---- counting
+
+    def _count(self, column: int, nodes: Iterable[int]) -> None:
+        """Note in the ledger when something went to a node (column 0) or came from one (1), and how much."""
+        now = time.time_ns()
+        for node in nodes:
+            when, count = (node * WORDS + column) * WORD.size, (node * WORDS + column + 2) * WORD.size
+            if count < BYTES:  # word by word: the other half writes the others
+                WORD.pack_into(self._ledger, when, now)
+                WORD.pack_into(self._ledger, count, WORD.unpack_from(self._ledger, count)[0] + 1)
+
+
+def _length(view: memoryview, offset: int) -> int:
+    return int.from_bytes(view[offset : offset + 4], "little")
+
+
+def _sources(view: memoryview) -> Iterable[int]:
+    """The nodes that the records say they come from."""
+    offset = 0
+    while offset < len(view):
+        yield int.from_bytes(view[offset + _SNODE.start : offset + _SNODE.stop], "little")
+        offset += max(_length(view, offset), 1)

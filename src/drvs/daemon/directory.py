@@ -1,0 +1,114 @@
+"""Names of other nodes: who has which there, as their nodes told; `lookup` finds them as if they were here.
+
+A process of another node is bound here when somebody first looks it up. It is unbound here when its node says that it
+has gone: those who wait on it go on.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from drvs.base import limits
+from drvs.base.codes import Code
+from drvs.daemon import mirrors
+from drvs.daemon.mirrors import Mirror
+from drvs.daemon.refusal import Refused
+from drvs.daemon.vm import Vm
+
+if TYPE_CHECKING:
+    from drvs.daemon.node import Node
+
+
+class Entry(NamedTuple):
+    """A name of another node."""
+
+    node: int
+    vmid: int
+    name: str
+    endpoint: int
+
+
+class Directory:
+    """All of them, by VM and name, and by VM and endpoint."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self._by_name: dict[tuple[int, str], list[Entry]] = {}
+        self._by_endpoint: dict[tuple[int, int, int], Entry] = {}  # by node, VM, endpoint
+
+    def __len__(self) -> int:
+        return len(self._by_endpoint)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._by_endpoint.values())
+
+    # ---- what nodes tell -------------------------------------------------------------------------------------------
+
+    def set(self, entry: Entry) -> None:
+        """A node says who has a name there; who waits for the name is told.
+
+        Raises:
+            Refused: NOMEM, there are too many names.
+        """
+        self._forget(entry.node, entry.vmid, entry.endpoint)
+        if len(self) >= limits.DIRECTORY:
+            raise Refused(Code.NOMEM, f"the directory has {limits.DIRECTORY} names (limit `directory`)")
+        self._by_endpoint[entry.node, entry.vmid, entry.endpoint] = entry
+        self._by_name.setdefault((entry.vmid, entry.name), []).append(entry)
+        vm = self._node.vms.get(entry.vmid)
+        if vm is not None and vm.running and self._node.waits.awaits_name(vm.serial, entry.name):
+            self.find(vm, entry.name)
+
+    def drop(self, node: int, vmid: int, endpoint: int) -> None:
+        """A node says that an endpoint of its is nobody's: it is unbound here."""
+        self._forget(node, vmid, endpoint)
+        vm = self._node.vms.get(vmid)
+        mirror = None if vm is None or not vm.running else mirrors.find(vm, endpoint)
+        if vm is not None and mirror is not None and mirror.node == node:
+            mirrors.unbind(self._node, vm, mirror)
+
+    def clear(self, node: int) -> None:
+        """A node has nothing any more: its names are forgotten, and all its processes are unbound here."""
+        for _, vmid, endpoint in [key for key in self._by_endpoint if key[0] == node]:
+            self._forget(node, vmid, endpoint)
+        for vm in self._node.vms.values():
+            if vm.running:
+                for mirror in [mirror for mirror in mirrors.every(vm) if mirror.node == node]:
+                    mirrors.unbind(self._node, vm, mirror)
+
+    def _forget(self, node: int, vmid: int, endpoint: int) -> None:
+        entry = self._by_endpoint.pop((node, vmid, endpoint), None)
+        if entry is None:
+            return
+        same = self._by_name[vmid, entry.name]
+        same.remove(entry)
+        if not same:
+            del self._by_name[vmid, entry.name]
+
+    # ---- looking up --------------------------------------------------------------------------------------------------
+
+    def knows(self, vm: Vm, name: str) -> Entry | None:
+        """Return the entry of a name; the lowest node's, where two have it."""
+        return min(self._by_name.get((vm.vmid, name), ()), default=None)
+
+    def find(self, vm: Vm, name: str) -> Mirror | None:
+        """Return who has a name on another node, bound here by now; None if nobody does, or its node is not reached.
+
+        Raises:
+            Refused: TIMEDOUT, the VM's lock does not come.
+        """
+        entry = self.knows(vm, name)
+        if entry is None or entry.node not in self._node.peers.known or not vm.nodes >> entry.node & 1:
+            return None
+        present = mirrors.find(vm, entry.endpoint)
+        if present is not None and present.node == entry.node:
+            vm.mirror_names[name] = entry.endpoint
+            return present
+        slot = vm.region.decode(entry.endpoint)
+        if slot is None or slot in vm.bound:
+            self._node.log.note(f"{name!r} of node {entry.node} in {vm.text()}: its slot is taken here")
+            return None
+        if present is not None:
+            mirrors.unbind(self._node, vm, present)
+        mirror = mirrors.bind(vm, slot, entry.endpoint, entry.node, name)
+        self._node.waits.mirrored(vm.serial, mirror)
+        return mirror
