@@ -3,6 +3,7 @@
 import os
 import stat
 import struct
+import threading
 import time
 
 import msgspec
@@ -12,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import drvs
+from drvs.api.carrier import Carrier
 from drvs.api.info import NodeInfo, PairInfo, PeerInfo, VmInfo
 from drvs.core import LAYOUT, Region
 from drvs.procview import Directory, File, tree
@@ -142,6 +144,22 @@ def test_pairs_of_proxies_are_listed_with_their_processes_and_nodes(linked: drvs
     pair.unbind()
     assert lines(linked, "proxies/info") == lines(linked, "proxies/procs") == []
     assert paths(linked)[4:] == ["lab/info", "lab/procs", "lab/stats"]
+
+
+def test_what_the_proxies_carry_is_counted_for_each_node(linked: drvs.Node) -> None:
+    linked.proxy_pair(1).connect()
+    lab = linked.vm("lab")
+    far = lab.rmtbind("SoyRemoto", 1, 5)
+    sender = Carrier(linked.client, 1, "sender")
+    with lab.bind(40, name="client") as me:
+        calling = threading.Thread(target=me.notify, args=(far,))
+        calling.start()
+        while not sender.take():
+            os.sched_yield()
+        calling.join()
+        assert lines(linked, "lab/stats")[1][5:] == ["0", "1", "0", "0", "client"]
+    assert lines(linked, "far/stats") == [["5", "E", "1", "1", "0", "far"]]
+    sender.close()
 
 
 def test_a_vm_shows_the_nodes_it_runs_on_and_where_its_processes_are(linked: drvs.Node) -> None:

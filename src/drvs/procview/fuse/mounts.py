@@ -98,7 +98,7 @@ def _start(runtime_dir: str, where: str, allow_other: bool) -> int:
     with open(os.memfd_create("drvs-mount"), "r+b") as said:
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, pass_fds=(tell,),
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, pass_fds=(tell,), cwd="/",
                 start_new_session=True,
             )  # fmt: skip
         finally:
