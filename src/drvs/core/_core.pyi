@@ -839,6 +839,12 @@ def encode_command(fields: dict[str, Any], /) -> bytes:
 def decode_command(record: Buffer, /) -> dict[str, Any]:
     """Return the fields of one record; ValueError says what is wrong with it."""
 
+def refuse_command(record: Buffer, code: int) -> tuple[int, bytes] | None:
+    """Return what tells the other side that a record came to nothing here, and the node it goes to; None: nobody waits.
+
+    `record` may be followed by others. This is for what `Proxy.put` returns.
+    """
+
 def now_ns() -> int:
     """Return CLOCK_MONOTONIC in nanoseconds: the clock of all deadlines."""
 
