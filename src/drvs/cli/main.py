@@ -10,8 +10,25 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from drvs.cli import bench, ca, cat, completion, config, demo, doctor, dump, exits, image, lab, mount, node, ps, run
-from drvs.cli import version, vm
+from drvs.cli import (
+    bench,
+    ca,
+    cat,
+    completion,
+    config,
+    demo,
+    doctor,
+    dump,
+    exits,
+    image,
+    lab,
+    mount,
+    node,
+    ps,
+    run,
+    version,
+    vm,
+)
 
 _HELP = """\
 Rendezvous IPC between processes, in shared memory.
@@ -26,8 +43,8 @@ Start a node, make a VM, and run something in it:
 New here? `drvs demo` shows it all in ten seconds, and `drvs doctor` says whether this host is ready."""
 
 _ORDER = (
-    "up", "down", "status", "vm", "run", "ps", "dump", "cat", "ls", "mount", "umount", "image", "ca", "gc", "doctor", "demo",
-    "lab", "bench", "config", "completion", "version",
+    "up", "down", "status", "vm", "run", "ps", "dump", "cat", "ls", "mount", "umount", "image", "ca", "gc", "doctor",
+    "demo", "lab", "bench", "config", "completion", "version",
 )  # fmt: skip
 
 
