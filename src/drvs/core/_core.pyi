@@ -541,7 +541,7 @@ class Region:
     Methods return the core's codes and raise only for arguments (TypeError, OverflowError, ValueError). They
     act through one of the VM's kernel slots and wait for its lock, `lock_ms` at most where they take that (code
     TIMEDOUT), with the GIL let go. Use a Region from one thread at a time, and a kernel slot in one process at
-    a time.
+    a time: only `bind`, which owes nobody a wake-up, may be called through one by many.
 
     Args:
         fd: the file; it can be closed afterwards.

@@ -55,8 +55,6 @@ def _serve(options: argparse.Namespace, runtime_dir: str, node: int, store: AnyS
             store.quit()
             runtime.tidy(runtime_dir)
         raise
-    if options.owner is not None:
-        noded.end_with(options.owner)
     try:
         noded.serve(lambda: _say_ready(options.ready_fd, f"node {node} in {runtime_dir}"))
     except BaseException as error:
@@ -110,7 +108,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-init", action="store_true", help="leave initialising to drvs_init")
     parser.add_argument("--limits", default="{}", help="limits of drvs_init, as a JSON object")
     parser.add_argument("--ready-fd", type=int, help="descriptor on which to say `ready`, or why not")
-    parser.add_argument("--owner", type=int, help="the process that starts this one, and with which the node is to end")
     return parser.parse_args(argv)
 
 

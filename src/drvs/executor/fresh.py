@@ -9,7 +9,6 @@ It never imports `__main__`; it has the caller's path, arguments, directory and 
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import importlib
 import marshal
@@ -18,7 +17,7 @@ import sys
 from typing import Any
 
 from drvs.executor import failures, pickling, seat, worker
-from drvs.executor.setup import PID_BYTES, Setup, read
+from drvs.executor.setup import Setup, read
 
 
 def main(fields: tuple[Any, ...], setup_fd: str, role: str, *rest: str) -> None:
@@ -59,14 +58,15 @@ def prepare(setup: Setup) -> None:
     gc.freeze()  # the collector would write to every object, and make its page each worker's own
 
 
-def _be_worker(setup: Setup, rank: str, runtime_dir: str, vmid: str, inlet: str, spawner: str) -> None:
-    place = seat.Place(runtime_dir, int(vmid), int(inlet), int(spawner))
+def _be_worker(setup: Setup, rank: str, runtime_dir: str, *numbers: str) -> None:
+    place = seat.Place(runtime_dir, *map(int, numbers))
     worker.follow(place.spawner)
     try:
         prepare(setup)
     except BaseException as error:
         reason = failures.report(error)[1]
-        worker.Worker(seat.take(place), place.inlet).refuse(int(rank), f"preload or warmup failed:\n{reason}")
+        own = worker.Worker(seat.take(place, int(rank)), place.inlet)
+        own.refuse(int(rank), f"preload or warmup failed:\n{reason}")
         worker.end(1)
     become(setup, place, int(rank))
 
@@ -84,9 +84,9 @@ def _be_imaged(setup: Setup, tell: int) -> None:
     os.write(tell, b"ready")
     os.close(tell)
     rank = hooks.ready(wait=True).rank
-    worker.follow(int.from_bytes(os.pread(0, PID_BYTES, 0), "little"))
     place, fields, cwd, environ = _read_letter()
     setup, seated = read(fields), seat.Place(*place)
+    worker.follow(seated.spawner)
     if environ:  # of a kept image; what is the caller's already is left alone, and its pages shared
         sys.argv[:] = setup.argv
         os.chdir(cwd)
@@ -95,11 +95,8 @@ def _be_imaged(setup: Setup, tell: int) -> None:
 
 
 def _read_letter() -> Any:
-    """What the workers of this executor are told (`images` writes it), once it is there: until then it is locked."""
-    own = os.open("/proc/self/fd/0", os.O_RDONLY)  # the descriptor itself is the spawner's, and so is its lock
-    fcntl.flock(own, fcntl.LOCK_SH)
-    letter = marshal.loads(os.pread(own, os.fstat(own).st_size, PID_BYTES))
-    os.close(own)
+    """What the workers of this executor are told (`images` writes it)."""
+    letter = marshal.loads(os.pread(0, os.fstat(0).st_size, 0))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -108,7 +105,7 @@ def _read_letter() -> Any:
 
 def become(setup: Setup, place: seat.Place, rank: int) -> None:
     """Be a worker, now that everything is prepared; does not return."""
-    endpoint = seat.take(place)
+    endpoint = seat.take(place, rank)
     initializer = _initializer(setup.initializer) if setup.initializer else None
     worker.work(endpoint, place.inlet, rank, initializer)
 

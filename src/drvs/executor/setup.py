@@ -25,10 +25,9 @@ class Setup(NamedTuple):
     method: str
     image: str
     workers: int
+    address: tuple[str, int, int]
 
 
-#: The spawner's pid, at the beginning of the letter to copies.
-PID_BYTES = 8
 #: The first words of every process that an executor starts: argv is the memfd, then what `main` takes.
 BOOT = """import sys,os,marshal
 n=int(sys.argv[1]);s=marshal.loads(os.pread(n,os.fstat(n).st_size,0));sys.path[:]=s[0]

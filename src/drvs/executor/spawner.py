@@ -4,7 +4,7 @@ It starts workers when told to, reaps them, passes on what they say on stderr, a
 however that happens. It holds no call and no result: killed, it takes the workers with it (they ask for that), and the
 executor breaks.
 
-    caller:    ("start", [rank, …])   ("place", runtime_dir, vmid, inlet), once   ("kill", rank)
+    caller:    ("start", [rank, …])   ("kill", rank)
                ("end", [rank, …])     these end by themselves, the others are killed
     spawner:   ("method", name, why)  ("started", rank, pid)  ("died", rank, pid, status, last words)  ("failed", why)
 
@@ -22,6 +22,8 @@ from collections.abc import Callable
 from typing import Any
 
 from drvs.core._core import image_syscall
+from drvs.executor import burial
+from drvs.executor.burial import Undertaker
 from drvs.executor.methods import USUAL, Method, Seats, choose
 from drvs.executor.offspring import Offspring
 from drvs.executor.setup import Setup, read
@@ -42,7 +44,9 @@ class Spawner:
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._workers: dict[int, Offspring] = {}
         self._ending = False
-        self.place: Seats | None = None
+        runtime_dir, number, inlet = setup.address
+        self.place: Seats = runtime_dir, number, inlet, os.getpid()
+        self._undertaker = None if runtime_dir else Undertaker(number)
         self.watch(control, self._hear)
         self.watch(os.pidfd_open(caller), self._orphaned)
         self.method: Method = choose(self)
@@ -89,13 +93,20 @@ class Spawner:
         """Serve until the caller has no more use for it."""
         self.tell("method", self.method.name, "")
         while not (self._ending and not self._workers):
-            for fd, events in self._poll.poll(0 if self.method.busy else None):
+            for fd, events in self._poll.poll(self._patience_ms()):
                 handler = self._handlers.get(fd)
                 if handler is not None:
                     handler(events)
+            if self._undertaker is not None:
+                self._undertaker.go_on()
             if self.method.busy:
                 self.method.go_on()
         self.method.close()
+
+    def _patience_ms(self) -> int | None:
+        if self.method.busy:
+            return 0
+        return burial.RETRY_MS if self._undertaker is not None and self._undertaker.due else None
 
     def _hear(self, _events: int) -> None:
         packet = self._control.recv(PACKET_BYTES)
@@ -103,10 +114,6 @@ class Spawner:
             self._finish()
         word, *rest = marshal.loads(packet)
         getattr(self, f"_on_{word}")(*rest)
-
-    def _on_place(self, runtime_dir: str, vmid: int, inlet: int) -> None:
-        self.place = runtime_dir, vmid, inlet, os.getpid()
-        self.method.go_on()
 
     def _on_start(self, ranks: list[int]) -> None:
         self.method.start(ranks)
@@ -134,6 +141,8 @@ class Spawner:
         self.forget(pidfd)
         self.forget(stderr)
         del self._workers[worker.rank]
+        if self._undertaker is not None and not self._ending:
+            self._undertaker.bury(worker.rank, worker.pid)
         self.tell("died", worker.rank, worker.pid, *buried)
 
     def _orphaned(self, _events: int) -> None:
@@ -151,10 +160,12 @@ def main(fields: tuple[Any, ...], setup_fd: str, control: str, caller: str) -> N
     """Be the spawner; BOOT calls this."""
     for number in USUAL:
         signal.signal(number, signal.SIG_IGN)
-    for fd in (setup_fd, control):
-        os.set_inheritable(int(fd), False)
+    setup = read(fields)
+    inherited = [int(setup_fd), int(control)] if setup.address[0] else [int(setup_fd), int(control), setup.address[1]]
+    for fd in inherited:
+        os.set_inheritable(fd, False)
     os.setpgid(0, 0)
     if prctl is not None:
         image_syscall(prctl, _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     if os.getppid() == int(caller):
-        Spawner(read(fields), int(setup_fd), int(control), int(caller)).run()
+        Spawner(setup, int(setup_fd), int(control), int(caller)).run()
