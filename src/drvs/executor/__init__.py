@@ -11,7 +11,9 @@ In other processes:
     spawner, methods, offspring   the parent of the workers
     burial                        unbinds those that died
     setup, fresh, forks           prepared interpreters
+    rehearsal                     what their copies will do is done there before
     worker, seat                  workers
+    kinship                       who ends with whom
 
 The names below are loaded when they are first used: workers import this package, and need none of them.
 """

@@ -14,6 +14,7 @@ One packet each, by marshal: both ends are the same interpreter, and nothing nee
 from __future__ import annotations
 
 import _socket
+import gc
 import marshal
 import os
 import select
@@ -21,16 +22,13 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from drvs.core._core import image_syscall
-from drvs.executor import burial
+from drvs.executor import burial, kinship
 from drvs.executor.burial import Undertaker
 from drvs.executor.methods import USUAL, Method, Seats, choose
 from drvs.executor.offspring import Offspring
 from drvs.executor.setup import Setup, read
-from drvs.executor.worker import prctl
 
 PACKET_BYTES = 1 << 17
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 class Spawner:
@@ -158,6 +156,7 @@ class Spawner:
 
 def main(fields: tuple[Any, ...], setup_fd: str, control: str, caller: str) -> None:
     """Be the spawner; BOOT calls this."""
+    gc.disable()  # what it makes lives as long as itself, or goes by its count
     for number in USUAL:
         signal.signal(number, signal.SIG_IGN)
     setup = read(fields)
@@ -165,7 +164,6 @@ def main(fields: tuple[Any, ...], setup_fd: str, control: str, caller: str) -> N
     for fd in inherited:
         os.set_inheritable(fd, False)
     os.setpgid(0, 0)
-    if prctl is not None:
-        image_syscall(prctl, _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    kinship.adopt_orphans()
     if os.getppid() == int(caller):
         Spawner(setup, int(setup_fd), int(control), int(caller)).run()

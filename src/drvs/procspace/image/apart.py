@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from drvs.procspace.image import calls, errors
-from drvs.procspace.image.dump import Dumped, dump
+from drvs.procspace.image.dumping import Dumped, dump
 from drvs.procspace.image.errors import ImageError
 
 _PR_SET_PDEATHSIG = 1

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from drvs.procspace.image import birth, calls, library, mailbox
-from drvs.procspace.image.dump import Dumped, Options, Work, dump
+from drvs.procspace.image.dumping import Dumped, Options, Work, dump
 from drvs.procspace.image.errors import ImageError
 from drvs.procspace.image.format import Writer
 from drvs.procspace.image.hooked import Waiting
