@@ -26,6 +26,7 @@ class Worker:
         self._inbox = mmap.mmap(-1, wire.INBOX_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._view = memoryview(self._inbox)
         self._message = Message()
+        self._shelf = memory.Shelf()
         self._kept: object = None
 
     def serve(self, rank: int) -> None:
@@ -87,7 +88,7 @@ class Worker:
     def _load(self) -> Any:
         """A call with big parts: make room for them, and have the executor fill it."""
         message, count = self._message, self._message.m8_i2
-        parts = [memory.fresh(n) for n in struct.unpack_from(f"<{count}Q", self._inbox)]
+        parts = [self._shelf.fresh(n) for n in struct.unpack_from(f"<{count}Q", self._inbox)]
         table = struct.pack(f"<{count}Q", *(span_of(part)[0] for part in parts))
         message.type = wire.LOADED
         message.set_m8(0, count, *span_of(table))
