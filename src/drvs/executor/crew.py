@@ -161,11 +161,12 @@ class Crew:
     def _on_failed(self, why: str) -> None:
         self.break_down(why)
 
-    def _on_started(self, rank: int, pid: int) -> None:
-        self._pids[rank] = pid
-        worker = self.exchange.workers.get(rank)
-        if worker is not None:
-            worker.pid = pid
+    def _on_started(self, started: list[tuple[int, int]]) -> None:
+        self._pids.update(started)
+        for rank, pid in started:
+            worker = self.exchange.workers.get(rank)
+            if worker is not None:
+                worker.pid = pid
 
     def _on_died(self, rank: int, pid: int, status: int, words: str) -> None:
         self._pids.pop(rank, None)

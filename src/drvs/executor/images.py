@@ -29,8 +29,8 @@ READY_MS = 10_000
 COPIES_A_TURN = 4
 
 
-def _import_images() -> Any:
-    """Return `drvs.procspace.image`, and take a third off the time of its import.
+def _import_images(dumping: bool) -> Any:
+    """Return `drvs.procspace.image`, with or without what dumps, and take a third off the time of its import.
 
     msgspec looks for typing_extensions, which brings half of the standard library, and does without on this Python.
     """
@@ -39,6 +39,9 @@ def _import_images() -> Any:
         sys.modules["typing_extensions"] = None  # type: ignore[assignment]
     try:
         from drvs.procspace import image
+
+        if dumping:
+            __import__("drvs.procspace.image.dumping")  # otherwise it is loaded when it is first used
     finally:
         if absent:
             del sys.modules["typing_extensions"]
@@ -69,7 +72,7 @@ class Images(Method):
         self._letter = _letter(spawner)
         if not self._kept:
             self._prepare()
-        self._api = _import_images()  # while the interpreter prepares itself
+        self._api = _import_images(dumping=not self._kept)  # while the interpreter prepares itself
         if self._kept:
             self._use(lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 

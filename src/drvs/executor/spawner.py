@@ -6,7 +6,8 @@ executor breaks.
 
     caller:    ("start", [rank, …])   ("kill", rank)
                ("end", [rank, …])     these end by themselves, the others are killed
-    spawner:   ("method", name, why)  ("started", rank, pid)  ("died", rank, pid, status, last words)  ("failed", why)
+    spawner:   ("method", name, why)  ("started", [(rank, pid), …])
+               ("died", rank, pid, status, last words)  ("failed", why)
 
 One packet each, by marshal: both ends are the same interpreter, and nothing needs to be imported.
 """
@@ -29,6 +30,8 @@ from drvs.executor.offspring import Offspring
 from drvs.executor.setup import Setup, read
 
 PACKET_BYTES = 1 << 17
+#: Workers that fit into a packet.
+STARTED_MAX = 2048
 
 
 class Spawner:
@@ -41,6 +44,7 @@ class Spawner:
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._workers: dict[int, Offspring] = {}
+        self._started: list[tuple[int, int]] = []  # of whom the caller has not been told
         self._ending = False
         runtime_dir, number, inlet = setup.address
         self.place: Seats = runtime_dir, number, inlet, os.getpid()
@@ -73,7 +77,7 @@ class Spawner:
         worker = self._workers[rank] = Offspring(rank, pid, stderr)
         self.watch(worker.pidfd, lambda _: self._bury(worker))
         self.watch(stderr, lambda events: self._listen(worker, events))
-        self.tell("started", rank, pid)
+        self._started.append((rank, pid))
 
     def replace_method(self, method: Method, why: str) -> None:
         """Go on with another method, since this one does not work here."""
@@ -99,7 +103,13 @@ class Spawner:
                 self._undertaker.go_on()
             if self.method.busy:
                 self.method.go_on()
+            self._tell_started()
         self.method.close()
+
+    def _tell_started(self) -> None:
+        while self._started:
+            some, self._started = self._started[:STARTED_MAX], self._started[STARTED_MAX:]
+            self.tell("started", some)
 
     def _patience_ms(self) -> int | None:
         if self.method.busy:
@@ -141,6 +151,7 @@ class Spawner:
         del self._workers[worker.rank]
         if self._undertaker is not None and not self._ending:
             self._undertaker.bury(worker.rank, worker.pid)
+        self._tell_started()  # first
         self.tell("died", worker.rank, worker.pid, *buried)
 
     def _orphaned(self, _events: int) -> None:
