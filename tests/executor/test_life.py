@@ -45,6 +45,14 @@ def test_workers_are_prepared_once_and_initialised_each(make: Make, method: str)
     assert other.submit(calls.noted).result() == "started"
 
 
+def test_a_warmup_that_cannot_be_pickled_is_told_at_every_submit(nothing_left: None) -> None:
+    lock = threading.Lock()
+    with drvs.Executor(1, warmup=lock.acquire) as executor:
+        for _ in range(2):
+            with pytest.raises(TypeError, match="pickle"):
+                executor.submit(calls.echo, 1)
+
+
 def test_what_a_worker_is_like(make: Make, method: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OF_THE_CALLER", "seen")

@@ -18,7 +18,7 @@ import time
 import warnings
 from collections.abc import Iterable
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from drvs.base.errors import DrvsError
 from drvs.core import Message
@@ -27,10 +27,7 @@ from drvs.executor.call import WAITING, Call, WorkerState
 from drvs.executor.errors import WorkerDiedError, how_it_ended
 from drvs.executor.exchange import Exchange
 from drvs.executor.future import CallFuture
-from drvs.executor.setup import BOOT, store
-
-if TYPE_CHECKING:
-    from drvs.executor.settings import Settings
+from drvs.executor.setup import BOOT, Setup, store
 
 PACKET_BYTES = 1 << 17
 ORPHANS_S = 1.0
@@ -68,11 +65,12 @@ class Crew:
 
     # ---- starting --------------------------------------------------------------------------------------------------
 
-    def start(self, settings: Settings, why: str) -> None:
+    def start(self, setup: Setup, env: dict[str, str], why: str) -> None:
         """Start the spawner, and the thread that listens to it.
 
         Args:
-            settings: for all processes.
+            setup: for all processes.
+            env: their environment.
             why: why workers are not started in the way that was asked for, if so.
         """
         self.why = why
@@ -80,7 +78,7 @@ class Crew:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._place = place.found(self._count)
-            self._spawn(settings, self._place, theirs)
+            self._spawn(setup._replace(address=self._place.address), env, theirs, self._place.region)
             self.exchange.open(self._place.inlet, self._place.outlet)
             self._start_workers(self._count)
         except (DrvsError, OSError) as problem:
@@ -89,15 +87,14 @@ class Crew:
             theirs.close()
             self._thread.start()
 
-    def _spawn(self, settings: Settings, where: place.AnyPlace, control: socket.socket) -> None:
-        setup = settings.setup(where.address)
+    def _spawn(self, setup: Setup, env: dict[str, str], control: socket.socket, region: int | None) -> None:
         setup_fd = store(setup)
-        inherited = [setup_fd, control.fileno(), *([] if where.region is None else [where.region])]
+        inherited = [setup_fd, control.fileno(), *([] if region is None else [region])]
         command = [setup.python, "-I", "-S", "-c", BOOT.format("spawner")]
         try:
             self._spawner = subprocess.Popen(
                 [*command, str(setup_fd), str(control.fileno()), str(os.getpid())], stdin=subprocess.DEVNULL,
-                env=settings.environment(), pass_fds=inherited, process_group=0,
+                env=env, pass_fds=inherited, process_group=0,
             )  # fmt: skip
         finally:
             os.close(setup_fd)

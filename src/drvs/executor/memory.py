@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 HUGE_BYTES = 2 << 20
 #: A worker keeps so much for calls to come.
 SHELF_BYTES = 32 << 20
-#: The references to a mapping that only the shelf has: its own, that of the loop that looks, and that of the question.
-_UNUSED = 3
+_only_in_a_list = [object()]
+#: How many references `sys.getrefcount(list[i])` finds if the list has the only one.
+_UNUSED = sys.getrefcount(_only_in_a_list[0])
 
 
 def fresh(nbytes: int) -> memoryview:
@@ -50,9 +51,9 @@ class Shelf:
         """Return `nbytes` of writable memory that nothing else uses (any more); what is in it is of no meaning."""
         if not HUGE_BYTES <= nbytes <= SHELF_BYTES:
             return fresh(nbytes)
-        for mapped in self._mappings:
-            if len(mapped) >= nbytes and sys.getrefcount(mapped) == _UNUSED:
-                return memoryview(mapped)[:nbytes]
+        for at in range(len(self._mappings)):
+            if sys.getrefcount(self._mappings[at]) == _UNUSED and len(self._mappings[at]) >= nbytes:
+                return memoryview(self._mappings[at])[:nbytes]
         mapped = _mapped(nbytes)
         self._mappings.append(mapped)
         while sum(map(len, self._mappings)) > SHELF_BYTES:

@@ -109,7 +109,7 @@ class Pool:
             if self._started:
                 return
             method, why = self._settings.method()
-            self._crew.start(self._settings, why)
+            self._crew.start(self._settings.setup(), self._settings.environment(), why)
             self.collector.start()
             self._started = True
         if why:

@@ -74,13 +74,13 @@ class Settings(NamedTuple):
                 env[name] = str(self.threads)
         return env
 
-    def setup(self, address: tuple[str, int, int]) -> Setup:
-        """Return what the processes to be started are handed; `address` is where they find the executor."""
+    def setup(self) -> Setup:
+        """Return what the processes to be started are handed, but for where they find the executor."""
         warmup = pickling.dumps(self.warmup, beside=False)[0] if self.warmup else b""
         initializer = pickling.dumps((self.initializer, self.initargs), beside=False)[0] if self.initializer else b""
         return Setup(
             own_path(), list(sys.argv), own_flags(), sys.executable, self.preload, warmup, initializer,
-            self.method()[0], self.image or "", self.workers, address,
+            self.method()[0], self.image or "", self.workers,
         )  # fmt: skip
 
 

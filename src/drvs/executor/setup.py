@@ -24,7 +24,7 @@ class Setup(NamedTuple):
     method: str
     image: str
     workers: int
-    address: tuple[str, int, int]
+    address: tuple[str, int, int] = ("", -1, 0)
 
 
 #: Arguments, directory and environment of the caller's.
