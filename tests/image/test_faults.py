@@ -254,11 +254,12 @@ def send_numbers(pid: int, count: int) -> NoReturn:
 
 
 @pytest.mark.parametrize("snapshot", [False, True], ids=["standing", "snapshot"])
-def test_a_program_that_vforks_all_the_time_survives_being_dumped(
-    programs: dict[str, Path], tmp_path: Path, nothing_left: None, snapshot: bool
+@pytest.mark.parametrize("words", [[], ["fork"]], ids=["vforks", "forks"])
+def test_a_program_that_forks_all_the_time_survives_being_dumped(
+    programs: dict[str, Path], tmp_path: Path, nothing_left: None, snapshot: bool, words: list[str]
 ) -> None:
     made = 0
-    with images.Program([programs["vforker"]], start_new_session=True) as program:
+    with images.Program([programs["vforker"], *words], start_new_session=True) as program:
         assert program.line() == "ready"
         before = int(program.line())
         for _ in range(120):

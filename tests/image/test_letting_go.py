@@ -96,6 +96,15 @@ def await_state(pid: int, letter: str) -> None:
         os.sched_yield()
 
 
+def test_a_child_that_is_to_end_does_so_at_once(counter: images.Program) -> None:
+    """It is dead when it is let go of, and left to who waits for it: nothing is waited for here."""
+    began = time.monotonic()
+    with scratch() as fd:
+        image.dump(counter.pid, fd, stop=True)
+    assert time.monotonic() - began < 0.9
+    assert os.waitstatus_to_exitcode(os.waitpid(counter.pid, 0)[1]) == -signal.SIGKILL
+
+
 class Enough(Exception):
     """What a signal handler raises."""
 

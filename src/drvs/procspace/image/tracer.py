@@ -18,12 +18,14 @@ from drvs.procspace.image import calls, procfile
 from drvs.procspace.image.errors import Refused
 
 _WALL = 0x40000000
+_ATTEMPTS = 5
 _SPIN_US, _NAP_S = 300, 200e-6
 """A stop is awaited actively at first: it takes about 45 us, a sleep of the shortest kind longer."""
 OPTIONS = 1 | 16
 """PTRACE_O_TRACESYSGOOD: stops at system calls are told apart; PTRACE_O_TRACEEXEC: an exec is seen."""
 EVENT_STOP, EVENT_EXEC, EVENT_CLONE = 128, 4, 3
 CALL_STOP = signal.SIGTRAP | 0x80
+YAMA = "/proc/sys/kernel/yama/ptrace_scope"
 PATIENCE_S = 5.0
 """How long a thread may take to stop: one in an uninterruptible wait (a dead disk) does not."""
 
@@ -169,34 +171,33 @@ class Tracer:
             raise Refused(f"process {self.pid} executed another program meanwhile, or is ending.", "Try again.")
 
     def _seize(self, tid: int) -> bool:
-        try:
-            calls.ptrace(calls.PTRACE_SEIZE, tid, 0, OPTIONS)
-            self.stopped.append(tid)
-            calls.ptrace(calls.PTRACE_INTERRUPT, tid)
-        except ProcessLookupError:
-            return tid in self.stopped
-        except PermissionError:
-            return self._forbidden(tid)
-        return True
+        """Begin to stop a thread; false if it has ended.
 
-    def _forbidden(self, tid: int) -> bool:
-        """A dead thread gives EPERM too. It is no loss, but for the first one, whom another may be about to replace."""
-        if not self._permitted():
-            raise Refused(f"ptrace of process {self.pid} is not permitted.", remedy())
-        if tid == self.pid:
+        The dead give EPERM too, and an id of theirs may belong to somebody who lives when we look.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                calls.ptrace(calls.PTRACE_SEIZE, tid, 0, OPTIONS)
+                self.stopped.append(tid)
+                calls.ptrace(calls.PTRACE_INTERRUPT, tid)
+                return True
+            except ProcessLookupError:
+                return tid in self.stopped
+            except PermissionError:
+                if self._has_ended(tid):
+                    return False
+        raise Refused(f"ptrace of process {self.pid} is not permitted.", remedy())
+
+    def _has_ended(self, tid: int) -> bool:
+        """Say whether a thread is dead. It is no loss, but for the first one, whom another may be about to replace."""
+        try:
+            dead = procfile.status(self.pid, tid)["State"][0] in "ZX"
+        except (Refused, KeyError):
+            dead = True
+        if dead and tid == self.pid:
             text = f"process {self.pid} has no first thread now: it ended, or a program is being executed."
             raise Refused(text, "Try again.")
-        return False
-
-    def _permitted(self) -> bool:
-        """This file asks for the same permission, and is there for the dead as well."""
-        try:
-            os.close(os.open(f"/proc/{self.pid}/mem", os.O_RDONLY | os.O_CLOEXEC))
-        except PermissionError:
-            return False
-        except OSError:
-            pass  # it is gone
-        return True
+        return dead
 
     def _settle(self, tid: int) -> None:
         """Wait for the stop that was asked for; signals that come first are passed on."""
@@ -225,7 +226,7 @@ def _is_dead(tid: int) -> bool:
 def remedy() -> str:
     """Say what may keep ptrace from working here."""
     try:
-        with open("/proc/sys/kernel/yama/ptrace_scope", encoding="ascii") as file:
+        with open(YAMA, encoding="ascii") as file:
             scope = int(file.read())
     except OSError:
         scope = 0
