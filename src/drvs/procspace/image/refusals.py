@@ -88,12 +88,13 @@ def _namespaces(pid: int, status: dict[str, str]) -> Problems:
     for name in _NAMESPACES:
         theirs, ours = procfile.link(pid, f"ns/{name}"), procfile.link(os.getpid(), f"ns/{name}")
         if not theirs:
-            ended = procfile.state(pid) in ("Z", "X", "")
-            yield (_BETWEEN, "") if ended else ("is not yours to look at", "Be its user, or root.")
+            between = os.geteuid() == 0 or procfile.state(pid) in ("Z", "X", "")
+            yield (_BETWEEN, "") if between else ("is not yours to look at", "Be its user, or root.")
         if theirs != ours:
             yield f"lives in another {name} namespace", "Dump it from within its container."
-    if procfile.link(pid, "root") != procfile.link(os.getpid(), "root"):
-        yield "has another root directory", ""
+    root = procfile.link(pid, "root")
+    if root != procfile.link(os.getpid(), "root"):
+        yield "has another root directory" if root else _BETWEEN, ""
 
 
 def _machine(pid: int, status: dict[str, str]) -> Problems:
