@@ -769,6 +769,9 @@ def image_wait(tid: int, spin_us: int, keep_dead: bool, /) -> tuple[int, int]:
         ChildProcessError: there is nothing to wait for.
     """
 
+def image_interrupt(ident: int, exception: type[BaseException], /) -> bool:
+    """Raise an exception in another Python thread, at its next step; False if there is no such thread."""
+
 def image_smaps(text: bytes, /) -> list[tuple[int, int, int, bool, int, int, str, int, str]]:
     """Return start, end, protection, shared, offset, inode, name, own KiB and flags of each mapping in a smaps."""
 
