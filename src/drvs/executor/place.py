@@ -75,7 +75,7 @@ class ByItself:
 
     def __init__(self, workers: int) -> None:
         size = VmLimits(
-            workers + SPARE_SLOTS, seat.SYSTEM_SLOTS, seat.SYSTEM_SLOTS, NOTES, MAX_COPY_LEN, COPY_BUF
+            workers + SPARE_SLOTS, seat.SYSTEM_SLOTS, seat.SYSTEM_SLOTS, NOTES, MAX_COPY_LEN, COPY_BUF, 1, 1
         )  # fmt: skip
         try:
             self.region, self._memory = make_region(0, 0, _name(), os.geteuid(), size)

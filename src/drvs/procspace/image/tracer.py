@@ -26,7 +26,6 @@ OPTIONS = 1 | 16
 """PTRACE_O_TRACESYSGOOD: stops at system calls are told apart; PTRACE_O_TRACEEXEC: an exec is seen."""
 EVENT_STOP, EVENT_EXEC, EVENT_CLONE = 128, 4, 3
 CALL_STOP = signal.SIGTRAP | 0x80
-YAMA = "/proc/sys/kernel/yama/ptrace_scope"
 PATIENCE_S = 5.0
 """How long a thread may take to stop: one in an uninterruptible wait (a dead disk) does not."""
 
