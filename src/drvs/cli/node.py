@@ -183,8 +183,8 @@ def _show_links(rows: list[dict[str, Any]]) -> None:
         ]
         for row in rows
     ]
-    columns = [number("node"), Column("name", style="name"), Column("link"), Column("address"), Column("last", fold=True)]
-    show(columns, cells)
+    columns = [number("node"), Column("name", style="name"), Column("link"), Column("address")]
+    show([*columns, Column("last", fold=True)], cells)
 
 
 def _show_vms(rows: list[dict[str, Any]]) -> None:
