@@ -102,7 +102,7 @@ class LinksReport(Request, tag="links_report"):
     """Leave what `status` is to say of the links to other nodes, and lines for the log."""
 
     links: list[dict[str, str | int]] | None = None
-    notes: list[str] = []
+    notes: tuple[str, ...] = ()
 
 
 class VmDump(Request, tag="vm_dump"):
@@ -135,7 +135,7 @@ class VmInit(Request, tag="vm_init"):
     nr_sysprocs: int | None = None
     notes: int | None = None
     nodes: int = 0
-    span: list[int] = []
+    span: tuple[int, ...] = ()
 
 
 class VmEnd(Request, tag="vm_end"):
