@@ -232,6 +232,7 @@ static bool awaits(const struct k_txn *t, const struct k_slot *q, const struct k
 static int end_requester(struct k_txn *t, uint32_t index, int code) {
     struct k_slot *q = k_slot_at(t->region, index);
     if (!k_leave_list(t, q, index)) return K_BADVMID;
+    if (code == K_OK) q->copied_remote++;
     k_end_caller(t, q, index, code);
     return k_commit(t);
 }
