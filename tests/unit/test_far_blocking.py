@@ -34,7 +34,7 @@ class Lab:
         """Carry, arm, sleep until the doorbell rings."""
         while not self.over:
             self.nodes.carry()
-            if all([node.proxy.arm() for node in self.nodes.nodes]):
+            if all(node.proxy.arm() for node in self.nodes.nodes):
                 os.eventfd_read(self.doorbell)
 
     def stop(self) -> None:
