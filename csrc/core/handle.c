@@ -21,7 +21,8 @@ enum { SLEEP_MAX_NS = 1000000000, CANCEL_LOCK_NS = 100 * 1000000, SPIN_LOOKS = 1
 
 uint32_t k_cpu_of(const struct k_region *region, int32_t endpoint) {
     uint32_t slot;
-    return k_endpoint_decode(region, endpoint, &slot) ? atomic_load_explicit(&k_slot_at(region, slot)->cpu, memory_order_relaxed) : 0;
+    if (!k_endpoint_decode(region, endpoint, &slot)) return 0;
+    return atomic_load_explicit(&k_slot_at(region, slot)->cpu, memory_order_relaxed) & ~K_CPU_FAR;
 }
 
 static inline struct k_slot *own_slot(const struct k_handle *h) {
