@@ -2,12 +2,13 @@
 
 In the first act:
 
-bound       endpoint            a client has its endpoint
-progress    files               so many files done
-died        code, server, file  a call ended because the server died
-resumed     server              the client found the server's name again
-finished    digests, bytes, latencies
-gone        status              the process ended (made up here, when its pipe closes)
+bound       endpoint, pid           the server has its endpoint; a client: endpoint alone
+progress    files                   so many files done
+waited      file, began, ended      a call took long
+died        code, server, file, at  a call ended because the server died
+resumed     server                  the client found the server's name again
+finished    digests, bytes, latencies, miscounted
+gone        status                  the process ended (made up here, when its pipe closes)
 
 In the second:
 
@@ -28,17 +29,30 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from drvs.lab import LabNode
 
 CLIENTS = 8
 
 
 class Actor:
-    """One process of the demo."""
+    """One process of the demo; `node`: of a lab, on which it runs."""
 
-    def __init__(self, title: str, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        module: str,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        node: LabNode | None = None,
+    ) -> None:
         self.title = title
+        self.node = node
         command = [sys.executable, "-m", f"drvs.{module}", *arguments]
+        if node is not None:
+            command = node.command(command)
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, process_group=0, env=env
         )
@@ -48,7 +62,7 @@ class Actor:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Its process id; of one on a node of a lab, that of the process which it lives and dies with."""
         return self.process.pid
 
     def fileno(self) -> int:
@@ -108,13 +122,23 @@ class Cast:
             TimeoutError: nothing came for `patience_s` seconds.
         """
         while True:
-            began = time.monotonic()
-            ready = self._selector.select(patience_s)
-            if not ready and time.monotonic() - began >= patience_s:
+            began, heard = time.monotonic(), False
+            for actor, event in self._heard(patience_s):
+                heard = True
+                yield actor, event
+            if not heard and time.monotonic() - began >= patience_s:
                 raise TimeoutError(f"nothing happened for {patience_s:.0f} s")
-            for key, _ in ready:
-                actor: Actor = key.fileobj  # type: ignore[assignment]
-                for event in actor.read():
-                    if event["event"] == "gone":
-                        self._selector.unregister(actor)
-                    yield actor, event
+
+    def events_for(self, seconds: float) -> Iterator[tuple[Actor, dict[str, Any]]]:
+        """Yield the events of so many seconds."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            yield from self._heard(left)
+
+    def _heard(self, timeout_s: float) -> Iterator[tuple[Actor, dict[str, Any]]]:
+        for key, _ in self._selector.select(timeout_s):
+            actor: Actor = key.fileobj  # type: ignore[assignment]
+            for event in actor.read():
+                if event["event"] == "gone":
+                    self._selector.unregister(actor)
+                yield actor, event
