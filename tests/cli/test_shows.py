@@ -116,7 +116,7 @@ def test_the_first_act_where_there_can_be_no_lab(no_traces: None) -> None:
     assert "the link" not in text
 
 
-@pytest.mark.deadline(150)
+@pytest.mark.deadline(300)
 @pytest.mark.parametrize(
     ("number", "when"),
     [

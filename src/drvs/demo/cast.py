@@ -29,12 +29,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from drvs.demo.scratch import interruptions_wait
 
 if TYPE_CHECKING:
     from drvs.lab import LabNode
 
 CLIENTS = 8
+_PATIENCE_S = 10.0
 
 
 class Actor:
@@ -62,8 +66,13 @@ class Actor:
 
     @property
     def pid(self) -> int:
-        """Its process id; of one on a node of a lab, that of the process which it lives and dies with."""
-        return self.process.pid
+        """Its process id, as it is known here; on a node with namespaces of its own, it is a child of what was started."""
+        started = self.process.pid
+        try:
+            children = Path(f"/proc/{started}/task/{started}/children").read_text().split()
+        except OSError:  # a kernel without this file; killing the parent does as well
+            children = []
+        return int(children[0]) if self.node and children else started
 
     def fileno(self) -> int:
         """The pipe that its events come through."""
@@ -86,10 +95,14 @@ class Actor:
         return event
 
     def end(self) -> None:
-        """Kill it if it lives, and collect it."""
+        """End it if it lives, and collect it."""
         with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        try:
+            self.process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.wait()
+            self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
 
@@ -105,8 +118,9 @@ class Cast:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for actor in self.actors:
-            actor.end()
+        with interruptions_wait():
+            for actor in self.actors:
+                actor.end()
         self._selector.close()
 
     def enter(self, actor: Actor) -> Actor:
