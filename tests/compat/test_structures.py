@@ -50,7 +50,7 @@ def test_all_views_of_the_core_are_views_of_the_guide():
         (mnx.proc_usr_t, 96 + 128),
         (mnx.priv_usr_t, 80),
         (mnx.node_usr_t, 80),
-        (mnx.cmd_t, 88),
+        (mnx.cmd_t, 88 + 48),
         (mnx.sys_map_t, 12),
         (mnx.moltimer_t, 32),
         (mnx.proxy_payload_t, 32768),

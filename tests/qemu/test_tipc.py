@@ -1,6 +1,9 @@
 """TIPC between two network namespaces, on a kernel that has it: what the tipc transport and its labs stand on."""
 
 import sys
+from pathlib import Path
+
+import pytest
 
 from qemu import guest
 
@@ -45,3 +48,13 @@ def test_tipc_connects_two_nodes_of_a_lab() -> None:
     """The relay passes TIPC's frames; the supervisor has enabled the bearer on each node's interface."""
     done = guest.run([sys.executable, "-c", BETWEEN_NODES], timeout=300)
     assert done.checked().strip() == "CPIT revo"
+
+
+SUITE = Path(__file__).parent.parent / "cluster" / "test_conformance.py"
+
+
+@pytest.mark.skipif(not SUITE.exists(), reason="this version has no transports yet")
+def test_the_transport_tipc_passes_the_suite_of_all_transports() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "tipc", str(SUITE)]
+    done = guest.run(command, timeout=1500, environment={"DRVS_TEST_PATIENCE": "20"})
+    assert "skipped" not in done.checked().splitlines()[-1], done.output[-4000:]

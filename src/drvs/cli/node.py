@@ -150,6 +150,9 @@ def _show_status(found: dict[str, Any]) -> None:
     for holder in found["holders"]:
         out().print(f"[fail]stopped:[/] {plain(holder_text(holder))}")
         out().print(f"  [name]next:[/] let it go on (kill -CONT {holder['pid']}), or kill it")
+    if found["links"]:
+        typer.echo()
+        _show_links(found["links"])
     if found["vms"]:
         typer.echo()
         _show_vms(found["vms"])
@@ -163,6 +166,25 @@ def holder_text(holder: dict[str, Any]) -> str:
         f"VM {holder['vmid']} '{holder['vm_name']}': its lock has been held for {holder['seconds']:.0f} s by process "
         f"{holder['pid']} ({holder['name']}), which is {holder['state']}"
     )
+
+
+def _show_links(rows: list[dict[str, Any]]) -> None:
+    """The other nodes of the cluster; of one that is not connected, why its last connection ended."""
+    from drvs.ui.table import Column, number, plain, show
+
+    styles = {"connected": "ok", "interrupted": "warn"}
+    cells = [
+        [
+            str(row["node"]),
+            plain(str(row["name"])),
+            f"[{styles.get(row['state'], 'fail')}]{plain(str(row['state']))}[/]",
+            plain(str(row["address"] or row["addresses"])),
+            "" if row["state"] == "connected" else plain(str(row["reason"])),
+        ]
+        for row in rows
+    ]
+    columns = [number("node"), Column("name", style="name"), Column("link"), Column("address")]
+    show([*columns, Column("last", fold=True)], cells)
 
 
 def _show_vms(rows: list[dict[str, Any]]) -> None:

@@ -431,7 +431,10 @@ class Wakeup(Request, tag="wakeup"):
 
 
 class Copy(Request, tag="copy"):
-    """Copy memory between two bound processes, where Linux forbids the caller to do it itself (Yama)."""
+    """Copy memory between two bound processes, where Linux forbids the caller to do it itself (Yama).
+
+    Slot 0xFFFFFFFF is the memory of the caller, if that is a registered proxy.
+    """
 
     vmid: int
     src_slot: int

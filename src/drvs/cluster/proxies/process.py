@@ -52,6 +52,8 @@ class Proxies:
     ) -> None:
         self._noded = noded
         self._notes: list[str] = []
+        self._report_at = 0.0
+        self._reported: list[dict[str, str | int]] = []
         self._links = links
         self._registry = registry
         if registry is not None:
@@ -83,8 +85,8 @@ class Proxies:
                 self._take(self._links.tick(now))
             if busy:
                 self._spin.traffic()
-            if self._notes:
-                self._report()
+            if self._notes or now >= self._report_at:
+                self._report(now)
             if self._events_fd < 0 and now >= self._next_look:
                 self._begin_events()
             self._wait(busy)
@@ -117,8 +119,11 @@ class Proxies:
     def _note(self, text: str) -> None:
         self._notes.append(text)
 
-    def _report(self) -> None:
-        """Tell noded how the links are, and what has happened to them."""
+    def _report(self, now: float) -> None:
+        """Tell noded how the links are, and what has happened to them, if it does not know."""
+        self._report_at = now + limits.LINK_REPORT_MS / 1000
+        if not self._notes and self._reported and all(peer.connected for peer in self._links.peers.values()):
+            return
         rows: list[dict[str, str | int]] = []
         for peer in self._links.status():
             last = peer.reasons[-1].text if peer.reasons else ""
@@ -126,8 +131,9 @@ class Proxies:
                 "node": peer.node, "name": peer.name, "state": peer.state, "address": peer.address,
                 "addresses": ", ".join(peer.addresses), "dials": peer.dials, "reason": last,
             })  # fmt: skip
-        notes, self._notes = self._notes, []
-        self._noded.report(rows, notes)
+        if self._notes or rows != self._reported:
+            self._noded.report(rows, self._notes)
+        self._notes, self._reported = [], rows
 
     # ---- what noded says ---------------------------------------------------------------------------------------------
 

@@ -121,7 +121,7 @@ def proxy_attach(node: "Node", conn: "Client", request: protocol.ProxyAttach) ->
         names, fds = [*names, "region", "bell"], [*fds, ahead[0][1].fd, ahead[0][1].bell]
     fields: dict[str, Any] = {
         "vm": _describe_vm(ahead[0][1]) if ahead else None, "more": len(ahead) > 1, "fds": names, "node": node.number,
-        "px": pair.px, "pair": pair.serial,
+        "px": pair.px, "pair": pair.serial, "noded": node.pid,
     }  # fmt: skip
     return fields, tuple(fds)
 
