@@ -34,7 +34,7 @@ build: $(CORE) ## the virtual environment and the extension
 
 # ---- the two commands of the README ----
 
-demo: build ## a file server and a sudden death; a program put aside and multiplied; narrated
+demo: build ## three nodes, a cut link, a sudden death; a program put aside and multiplied; narrated
 	$(BIN)/drvs demo
 
 test: build lint check-c ## all checks and the quick tests

@@ -328,6 +328,29 @@ def test_a_name_that_is_dropped_ends_the_waits_on_its_owner(pair: Joined) -> Non
     assert client.result() == CODES["SRCDIED"]
 
 
+def test_a_name_whose_owner_is_known_to_have_died_is_nobodys(pair: Joined) -> None:
+    def take(me, ep):
+        ep.receive_request()
+        me.say("taken")
+        me.hear()
+
+    def wait(me, ep):
+        code = code_of(ep.sendrec, ep.vm.lookup("mortal", timeout=20), drvs.Message(1))
+        return code, code_of(ep.vm.lookup, "mortal")
+
+    server = pair.bound(1, SERVER, take, name="mortal")
+    pair.nodes[0].client.call("names_set", node=1, vmid=0, name="mortal", endpoint=SERVER)
+    client = pair.bound(0, None, wait)
+    server.wait_line("taken")
+    server.kill()
+    code, looked_up = client.result()
+    assert code in (drvs.Code.SRCDIED, drvs.Code.DSTDIED)
+    assert looked_up == drvs.Code.NOTBIND
+    pair.bound(1, SERVER, serve, name="mortal")
+    pair.nodes[0].client.call("names_set", node=1, vmid=0, name="mortal", endpoint=SERVER)
+    assert pair.vms[0].lookup("mortal") == SERVER
+
+
 def test_nodes_give_slots_of_their_own(pair: Joined) -> None:
     ends = [[pair.bound(number, None, lambda me, ep: me.hear()).endpoint for _ in range(4)] for number in (0, 1)]
     assert not set(ends[0]) & set(ends[1])
