@@ -21,7 +21,8 @@ enum { SLEEP_MAX_NS = 1000000000, CANCEL_LOCK_NS = 100 * 1000000, SPIN_LOOKS = 1
 
 uint32_t k_cpu_of(const struct k_region *region, int32_t endpoint) {
     uint32_t slot;
-    return k_endpoint_decode(region, endpoint, &slot) ? atomic_load_explicit(&k_slot_at(region, slot)->cpu, memory_order_relaxed) : 0;
+    if (!k_endpoint_decode(region, endpoint, &slot)) return 0;
+    return atomic_load_explicit(&k_slot_at(region, slot)->cpu, memory_order_relaxed) & ~K_CPU_FAR;
 }
 
 static inline struct k_slot *own_slot(const struct k_handle *h) {
@@ -207,15 +208,16 @@ static int outcome(struct k_handle *h, struct k_call *call) {
 }
 
 /* Spinning pays only if the other side runs on another CPU, where it can answer meanwhile: nanoseconds, 0 if it does not. For a
- * remote process that is where its commands were last put; an answer from there takes longer. */
+ * remote process that is where its commands were last put; an answer from there takes longer. (Nothing of the peer's but this word is
+ * looked at: its first line is being worked on.) */
 static uint64_t worth_spinning(const struct k_handle *h, uint64_t ns) {
     uint32_t peer = k_peek(&own_slot(h)->last_peer);
     if (!h->spin_ns || peer >= h->region.members) return 0;
     const struct k_slot *p = k_slot_at(&h->region, peer);
     uint32_t cpu = atomic_load_explicit(&p->cpu, memory_order_relaxed);
-    if (cpu == 0 || cpu == k_this_cpu()) return 0;
+    if (cpu == 0 || (cpu & ~K_CPU_FAR) == k_this_cpu()) return 0;
     if (ns < h->spin_ns) return ns;
-    return k_peek(&p->rts) & K_RTS_REMOTE ? (uint64_t)h->spin_ns * FAR_SPIN_TENTHS / 10 : h->spin_ns;
+    return cpu & K_CPU_FAR ? (uint64_t)h->spin_ns * FAR_SPIN_TENTHS / 10 : h->spin_ns;
 }
 
 /* No pause instruction between the looks: on some CPUs it takes as long as the line takes to arrive (14 % slower, measured). Reading

@@ -56,7 +56,7 @@ static int unbind_stand_in(struct k_putting *p, uint32_t index) {
 
 /* It is known now, and those who wait for its answer know on which CPU that will be put. */
 static int act_as(struct k_putting *p, struct k_slot *s, uint32_t index, const struct k_sender *from) {
-    uint32_t cpu = k_this_cpu();
+    uint32_t cpu = k_this_cpu() | K_CPU_FAR;
     if (from->incarnation) s->remote_incarnation = from->incarnation;
     if (atomic_load_explicit(&s->cpu, memory_order_relaxed) != cpu) atomic_store_explicit(&s->cpu, cpu, memory_order_relaxed);
     p->t.me = index;

@@ -66,6 +66,20 @@ def test_both_directions_flow_at_once_and_the_backlog_empties(cluster: Cluster) 
     cluster.net.run_until(lambda: one.exchange.sessions[2].backlog == two.exchange.sessions[1].backlog == 0)
 
 
+@pytest.mark.parametrize("size", [8_000, 300_000])
+def test_what_waits_when_the_connection_comes_back_arrives_at_once(cluster: Cluster, size: int) -> None:
+    """The end that was dialled sends with its RESUME: more than is read at one time of a peer that is not known yet."""
+    calm = Settings(**{**_fields(QUICK), "keepalive_s": 30.0, "silence_s": 60.0})  # nothing else that wakes the reader
+    one, two = cluster.node(1, settings=calm), cluster.node(2, settings=calm)
+    cluster.introduce(one, two)
+    cluster.net.run_until(lambda: one.connected(2) and two.connected(1))
+    one.events += one.links.interrupt(2, "cut by the test")
+    two.events += two.links.interrupt(1, "cut by the test")
+    two.links.send_records(1, record(bytes(size)), 1)
+    two.links.send_records(1, record(b"last"), 1)
+    cluster.net.run_until(lambda: one.got(2) == [bytes(size), b"last"])
+
+
 def test_broken_connections_lose_and_repeat_nothing(cluster: Cluster) -> None:
     one, two = cluster.pair()
     rng = random.Random(7)

@@ -121,7 +121,7 @@ class Mover:
 
     def run(self) -> None:
         """Send and deliver by turns; sleep when there is neither."""
-        sender = self.pair.sender
+        sender, _ = self.pair.sender, self.pair.receiver  # both now: noded may be killed before the first record comes
         poll = select.poll()
         for fd in (sender.fileno(), self.link.fileno()):
             poll.register(fd, select.POLLIN)

@@ -316,6 +316,14 @@ def test_proxies_that_died_are_buried(nodes: Nodes) -> None:
     os.close(doorbell)
 
 
+def test_a_fallback_can_be_set() -> None:
+    proxy = Proxy(0, 0)
+    assert proxy.fallback is None
+    proxy.fallback = lambda *copy: CODES["PERM"]
+    assert proxy.fallback is not None
+    proxy.fallback = None
+
+
 def test_a_proxy_keeps_its_regions() -> None:
     proxy = Proxy(0, 0)
     proxy.add(make_region(vmid=3))

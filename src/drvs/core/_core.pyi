@@ -16,6 +16,7 @@ Privileges: TypeAlias = tuple[int, int, int, int, int, int, int, int]
 
 ErrorFactory: TypeAlias = Callable[[int, str, int, int | None, Endpoint], BaseException]
 CopyFallback: TypeAlias = Callable[[Endpoint, int, int, int, int, int, int, int], int]
+ProxyFallback: TypeAlias = Callable[[Region, int, int, int, int, int, int, int], int]
 
 VERSION: Final[str]
 CODES: Final[dict[str, int]]
@@ -821,6 +822,9 @@ class Proxy:
         """Have the doorbell rung when there is something to take. False: there is already."""
     def ready(self) -> bool:
         """Whether there seems to be something to take; a look without any lock, for spinning."""
+    fallback: ProxyFallback | None
+    """Who copies where Linux refuses it to this process. Called as fallback(region, src_slot, src_pid, src_address,
+    dst_slot, dst_pid, dst_address, nbytes), with slot -1 for this process itself; returns a code."""
     @property
     def px(self) -> int: ...
     @property

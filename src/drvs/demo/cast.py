@@ -66,7 +66,7 @@ class Actor:
 
     @property
     def pid(self) -> int:
-        """Its process id, as it is known here; in namespaces of a node, that is a child of what was started."""
+        """Its process id, as it is known here; with namespaces, it is a child of what was started."""
         started = self.process.pid
         try:
             children = Path(f"/proc/{started}/task/{started}/children").read_text().split()

@@ -14,6 +14,7 @@ from typing import Any
 
 from drvs.base import limits
 from drvs.cluster.session import Event, StreamConnection
+from drvs.cluster.session.events import keep
 from drvs.cluster.transports.address import Address, socket_address
 from drvs.cluster.transports.carrier import Carrier, Hub, Transport
 from drvs.cluster.transports.tls import Contexts, is_loopback
@@ -115,17 +116,22 @@ class TcpCarrier(Carrier):
 
     def _flow_tls(self, mask: int, now: float) -> list[Event]:
         """Read all that OpenSSL has: what it holds back is not seen by epoll."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        events = self._read_tls(now)
+        while not self.connection.over and self._socket.pending():
+            events = [keep(event) for event in events] + self._read_tls(now)
+        return events
+
+    def _read_tls(self, now: float) -> list[Event]:
         connection, buffer = self.connection, self._hub.buffer
         held = len(connection.partial)
         buffer[:held] = connection.partial
         end, most = held, len(buffer) if connection.open else held + connection.exchange.settings.hello_bytes
         closed = False
         try:
-            while end < most:
+            while end < most and not closed:
                 got = self._socket.recv_into(buffer[end:most])
                 closed = not got
-                if closed:
-                    break
                 end += got
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
