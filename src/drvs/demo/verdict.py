@@ -97,7 +97,7 @@ def show(verdict: Verdict) -> None:
     show_pairs(_rows(verdict), "What came of it")
     cut = ", and the second without the link" if verdict.cut_s else ""
     console.print(f"\nHow long a call took, the wait behind seven other clients included{cut}", style="bold")
-    width = min(100, console.width - 2)
+    width = min(100, console.width - 8)
     for line in histogram(verdict.latencies, width, 8, unicode_ok(sys.stdout)):
         console.print(line, style="name", markup=False, no_wrap=True, crop=True)
     console.print()
