@@ -26,6 +26,7 @@ static int look_at(const struct k_txn *t, uint32_t index, const struct k_sender 
     if (!k_is_remote(s)) return s->endpoint == from->endpoint ? K_LCLPROC : K_SLOTUSED;
     if (s->misc & K_MISC_BACKUP) return K_LCLPROC;
     if (s->node == from->node && s->endpoint == from->endpoint && is_same_life(s, from->incarnation)) return THERE;
+    if (from->indirect && s->endpoint > from->endpoint) return K_SRCDIED; /* an earlier owner of the slot */
     return s->node == from->node || is_idle(s) ? STALE : K_SLOTUSED;
 }
 
@@ -88,6 +89,7 @@ int k_begin_remote(struct k_putting *p) {
     struct k_slot *r = k_me(&p->t);
     int code = drop_older(&p->t, r);
     r->remote_call = p->c->call;
+    if (p->c->call) r->newest_call = p->c->call;
     if (p->c->call && p->c->call != K_ANSWERS_NOTHING) r->call_next = p->c->call - 1; /* so that its request has its own number here */
     return code;
 }
@@ -231,7 +233,6 @@ static int put_cancel(struct k_putting *p) {
     p->t.me = index;
     bool copying = r->rts & K_RTS_RMTOPER;
     bool under_way = k_is_bound(r) && k_is_remote(r) && r->node == (int32_t)p->c->rnode && r->remote_call == p->c->call && !is_idle(r);
-    if (under_way && copying) r->copy_over = p->c->call;
     if (under_way) code = drop_older(&p->t, r);
     if (under_way && copying) code = pass_on_cancel(&p->t, r, code);
     k_put_leave(p);

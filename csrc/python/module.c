@@ -51,6 +51,7 @@ static PyMethodDef functions[] = {
     {"copy_bytes", FASTCALL(copy_bytes), "copy_bytes(src_pid, src_address, dst_pid, dst_address, nbytes, chunk) -> code: between host processes (0: the caller)."},
     {"encode_command", encode_command, METH_O, "encode_command(fields) -> the record that carries a command between nodes."},
     {"decode_command", decode_command, METH_O, "decode_command(record) -> its fields, the payload among them; ValueError says what is wrong with it."},
+    {"refuse_command", FASTCALL(refuse_command), "refuse_command(record, code) -> (node, record) | None: what tells the other side that a command came to nothing."},
     {"span_of", span_of, METH_O, "span_of(buffer) -> (address, nbytes): where the bytes of a contiguous buffer are."},
     {"set_error_factory", set_error_factory, METH_O, "set_error_factory(f): f(code, operation, endpoint, peer, object) makes what is raised (None: RuntimeError). Returns the one before."},
     {"set_copy_fallback", set_copy_fallback, METH_O,

@@ -845,6 +845,12 @@ def decode_command(record: Buffer, /) -> dict[str, Any]:
 def this_cpu() -> int:
     """Return the CPU that this thread runs on; -1 if that cannot be known."""
 
+def refuse_command(record: Buffer, code: int) -> tuple[int, bytes] | None:
+    """Return what tells the other side that a record came to nothing here, and the node it goes to; None: nobody waits.
+
+    `record` may be followed by others. This is for what `Proxy.put` returns.
+    """
+
 def now_ns() -> int:
     """Return CLOCK_MONOTONIC in nanoseconds: the clock of all deadlines."""
 

@@ -154,6 +154,12 @@ class Node:
             known |= {"name": self.peers.own_name, "links": self.links.options}
         self.table.write_node(known)
 
+    def next_serial(self) -> int:
+        """Return a number that no VM and no proxy pair had before."""
+        self.serial += 1
+        self.save()
+        return self.serial
+
     @property
     def size(self) -> NodeLimits:
         """The node's limits.
@@ -188,8 +194,7 @@ class Node:
         Raises:
             Refused: RANGE, NOMEM, NOTDIR or BADF; nothing has changed then.
         """
-        self.serial += 1
-        self.save()
+        self.next_serial()
         bell = make_bell()
         fd, region = make_region(vmid, self.number, name, self.owner, size, bell)
         vm = Vm(vmid, self.serial, name, self.number, nodes, size, region, fd, bell)

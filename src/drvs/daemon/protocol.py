@@ -147,12 +147,13 @@ class ProxyAttach(Request, tag="proxy_attach"):
     serial of the last VM it was given: serials grow, and are never used again. The answer has that `vm`, or null, and
     whether there are `more`. Beside it come the descriptors that its `fds` names, in that order: with `begin`
     "changed", an eventfd that counts up when a VM has come or gone, and "ledger", shared memory for counts and times;
-    then "region" and "bell" of the VM.
+    then "region" and "bell" of the VM. `pair` is what the first answer had as that: NOPROXY if it was unbound since.
     """
 
     px: int | None = None
     tid: int = 0
     role: str = "sender"
+    pair: int = 0
     after: int = 0
     begin: bool = False
 
