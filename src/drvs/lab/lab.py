@@ -17,7 +17,7 @@ from drvs.cli.exits import EXISTS
 from drvs.lab import control, kernel, place, sweep
 from drvs.lab.errors import LabError, NoSuchLab
 from drvs.lab.node import LabNode
-from drvs.lab.spec import Spec, check, load, save
+from drvs.lab.spec import AUTHORITY, Spec, check, load, save
 
 
 class Lab:
@@ -167,6 +167,22 @@ class Lab:
             self._supervisor.wait()
 
 
+def _issue(spec: Spec) -> None:
+    """Make the cluster's authority, and what each node proves itself with, in the lab's directory."""
+    from pathlib import Path
+
+    from drvs.cluster.ca import CredentialsError
+    from drvs.cluster.ca.authority import Authority
+
+    try:
+        authority = Authority.create(Path(spec.folder, AUTHORITY), spec.name)
+        for node in range(spec.count):
+            authority.issue(node, f"node{node}")
+    except CredentialsError as error:
+        problem = f"lab {spec.name!r} cannot have certificates: {error}"
+        raise LabError(problem, error.hint or "Try another name.") from None
+
+
 def _launch(spec: Spec) -> subprocess.Popen[bytes]:
     """Start a supervisor, and return when its lab is up."""
     place.make(spec.folder)
@@ -178,6 +194,8 @@ def _launch(spec: Spec) -> subprocess.Popen[bytes]:
     sweep.kill(spec.folder)  # what a dead supervisor left
     sweep.clear(spec.folder)
     save(spec)
+    if spec.cluster and not spec.insecure:
+        _issue(spec)
     ready, tell = os.pipe()
     command = [sys.executable, "-P", "-m", "drvs.lab", spec.folder, str(lock), str(tell)]
     with open(os.path.join(spec.folder, place.LOG), "ab") as log:

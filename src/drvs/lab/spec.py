@@ -17,6 +17,7 @@ TIPC_TYPE = 17400
 """The service type of the lab's nodes; the instance is the node id."""
 
 FILE = "spec.json"
+AUTHORITY = "ca"
 TRANSPORTS = ("tcp", "udp", "tipc", "nats")
 
 
@@ -103,7 +104,10 @@ class Spec(msgspec.Struct, frozen=True):
 
     def cluster_seen(self, node: int) -> config.Cluster:
         """The cluster as a node sees it."""
-        settings = config.Settings(name=self.name, insecure=self.insecure, nats=self.nats)
+        credentials = "" if self.insecure else os.path.join(self.folder, AUTHORITY, "node-{id}")
+        settings = config.Settings(
+            name=self.name, insecure=self.insecure, credentials=credentials, nats=self.nats
+        )
         entries = [config.NodeEntry(k, f"node{k}", self.address_seen(node, k)) for k in range(self.count)]
         return config.Cluster(settings, tuple(entries))
 
