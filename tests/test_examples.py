@@ -21,6 +21,7 @@ OUTPUT = {
     "notifications.py": ["notification from 1: 7", "no other"],
     "guide.py": ["6 * 7 = 42"],
     "warm_workers.py": ["7284718"],
+    "two_nodes.py": ["node 1 got: HELLO"],
 }
 
 

@@ -124,10 +124,18 @@ static void audit_remote(struct audit *a, uint32_t i, const struct k_slot *s) {
     if (calls == K_RTS_RECEIVING && !s->call) fault(a, "slot %u: remote, and waits here without having called", i);
 }
 
+/* It waits for one that is being unbound: whether that was remote is no longer known. */
+static bool waits_for_closing(const struct audit *a, const struct k_slot *s) {
+    uint32_t peer;
+    int32_t whom = s->rts & (K_RTS_SENDING | K_RTS_RMTOPER) ? s->sendto : s->getfrom;
+    return in_one_list(s) && k_endpoint_decode(a->region, whom, &peer) && k_slot_at(a->region, peer)->rts & K_RTS_CLOSING;
+}
+
 /* What a process of this node has for another one. */
 static void audit_local(struct audit *a, uint32_t i, const struct k_slot *s) {
     uint32_t peer, both = K_RTS_SENDING | K_RTS_RECEIVING;
     bool abroad = k_waits_abroad(a->region, s, &peer);
+    if (waits_for_closing(a, s)) return;
     if (abroad && (s->rts & both) == both && !s->px) fault(a, "slot %u: its request was taken, but it does not wait for the answer", i);
     if (!abroad && s->px && s->out_cmd != K_CMD_CANCEL) fault(a, "slot %u: command %u of its is queued, but it waits for none", i, s->out_cmd);
     if (asks_for_copy(s) && !abroad) fault(a, "slot %u: waits for a copy, but for no remote process", i);

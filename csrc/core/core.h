@@ -1,10 +1,12 @@
 /* core.h: the kernel core's table of contents.
  *
- * Three levels, each built on the one before:
+ * Four levels, each built on the one before:
  *
  *   region    a VM in shared memory: sizes, format, attach, range-checked access        region.c
  *   kernel    transitions: one operation under the VM's lock, never sleeping            ipc.c notify.c bind.c copy.c priv.c
+ *             and what of them crosses to other nodes                                   route.c remote.c outbox.c farcopy.c cut.c
  *   handle    one endpoint as its owner uses it: blocks, spins, times out               handle.c
+ *   proxy     commands taken for other nodes and put from there                         proxy.c takecopy.c put.c putcopy.c wire.c
  *
  * Lock order: the VM lock is the only lock. A transition returns K_OK or a negative code when it is DONE, K_BLOCKED when the
  * caller now waits in its slot. Nothing on the path of a message allocates or logs,
@@ -241,8 +243,7 @@ int k_proxy_arm(struct k_proxy *proxy, int lock_ms);
 /* There seems to be something to take. No lock. */
 bool k_proxy_ready(const struct k_proxy *proxy);
 
-/* CPUs are counted from 1, 0 is none: the one that this thread runs on, and that on which an endpoint made its last call. */
-uint32_t k_this_cpu(void);
+/* The CPU + 1 on which an endpoint made its last call; 0: unknown. */
 uint32_t k_cpu_of(const struct k_region *region, int32_t endpoint);
 
 int64_t k_now_ns(void); /* CLOCK_MONOTONIC */

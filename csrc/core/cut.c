@@ -31,11 +31,12 @@ static int cut_remote(struct k_txn *t, struct k_slot *s, uint32_t index, int cod
     return done == K_OK ? K_MORE : done;
 }
 
-/* Another's command for the node, or copy that needs it. */
+/* Another's copy that needs the node, or last word to it. Whoever waits for a process of the node is ended with that. */
 static int cut_other(struct k_txn *t, struct k_slot *s, uint32_t index, uint32_t node, int code) {
+    uint32_t peer;
     int done = k_cut_copy(t, s, index, node, code);
-    if (done != K_OK || !s->px || s->out_node != node) return done;
-    k_outbox_leave(t, s, index); /* a CANCEL, or a notification */
+    if (done != K_OK || !s->px || s->out_node != node || (index < t->region->members && k_waits_abroad(t->region, s, &peer))) return done;
+    k_outbox_leave(t, s, index);
     done = k_commit(t);
     return done == K_OK ? K_MORE : done;
 }

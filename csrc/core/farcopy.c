@@ -1,4 +1,4 @@
-/* farcopy.c: copies between nodes: asking for one, cutting it into pieces, and ending it.
+/* farcopy.c: copies between nodes: asking for one, and ending it. (takecopy.c and putcopy.c move the bytes.)
  *
  *   from here to there        COPYIN_DATA in pieces ->                      <- COPYIN_ACK
  *   from there to here        COPYOUT_RQST ->                               <- COPYOUT_DATA in pieces
@@ -31,14 +31,10 @@ static struct k_out route_of(const struct k_txn *t, const struct k_far *f, uint3
     };
 }
 
-static void set_wide(uint32_t words[2], uint64_t value) {
-    words[0] = (uint32_t)value, words[1] = (uint32_t)(value >> 32);
-}
-
 static void describe(struct k_slot *q, const struct k_far *f, int32_t requester, uint32_t rnode, uint32_t dnode) {
     q->v_src = f->src, q->v_dst = f->dst, q->v_rqtr = requester, q->v_rnode = rnode, q->v_dnode = dnode;
     q->v_bytes = (uint32_t)f->bytes, q->v_done = 0;
-    set_wide(q->v_saddr, f->src_address), set_wide(q->v_daddr, f->dst_address);
+    k_set_wide(q->v_saddr, f->src_address), k_set_wide(q->v_daddr, f->dst_address);
 }
 
 /* A local party that is not the requester `q`: its hold, planned. */
@@ -124,78 +120,4 @@ int k_cut_copy(struct k_txn *t, struct k_slot *s, uint32_t index, uint32_t node,
     if (index >= t->region->members || !k_is_bound(s) || !(s->rts & K_RTS_RMTOPER) || s->v_dnode != node) return K_OK;
     if (k_is_remote(s)) return cut_stand_in(t, s, index, code);
     return s->out_cmd == K_CMD_COPYRMT_RQST ? cut_requester(t, s, index, code) : K_OK;
-}
-
-/* ---- sending a piece -------------------------------------------------------------------------------------------------------- */
-
-struct piece { uint32_t index, party, incarnation, call, cmd, done; uint64_t from; uint32_t bytes; bool last; };
-
-/* Where the bytes are: with the requester itself, or with a party that is held still. */
-static int find_source(const struct k_txn *t, const struct k_slot *q, struct piece *p) {
-    if (!k_endpoint_decode(t->region, q->v_src, &p->party)) return K_SRCDIED;
-    const struct k_slot *s = k_slot_at(t->region, p->party);
-    if (!k_is_bound(s) || k_is_remote(s) || s->endpoint != q->v_src) return K_SRCDIED;
-    p->incarnation = s->incarnation;
-    return p->party == p->index || k_is_held_by(s, p->index) ? K_OK : K_PROCSTS;
-}
-
-static int cut_piece(const struct k_proxy *proxy, const struct k_txn *t, const struct k_slot *q, struct piece *p) {
-    uint32_t most = k_piece_max(&proxy->region);
-    p->call = q->out_call, p->cmd = q->out_cmd, p->done = q->v_done;
-    if (q->v_bytes > t->region->limits.copy_len_max || q->v_done > q->v_bytes) return K_RANGE; /* damage */
-    p->bytes = q->v_bytes - q->v_done < most ? q->v_bytes - q->v_done : most;
-    p->last = q->v_done + p->bytes == q->v_bytes;
-    p->from = k_wide(q->v_saddr) + q->v_done;
-    return find_source(t, q, p);
-}
-
-static int read_piece(struct k_proxy *proxy, const struct piece *p, void *payload) {
-    struct k_copy copy = {
-        .src_slot = p->party, .dst_slot = K_NIL, .src_address = p->from, .dst_pid = proxy->pid, .dst_address = (uintptr_t)payload, .bytes = p->bytes,
-    };
-    if (!p->bytes) return K_OK;
-    int code = k_believe(&proxy->region, &proxy->members, proxy->pid, p->party, &copy.src_pid, K_SRCDIED);
-    return code == K_OK ? k_copy_trusted(&copy, proxy->pid, k_piece_max(&proxy->region), proxy->fallback, proxy->context) : code;
-}
-
-/* Nothing has changed while the bytes were read. */
-static bool is_still(const struct k_proxy *proxy, const struct k_txn *t, const struct k_slot *q, const struct piece *p) {
-    struct piece now = *p;
-    if (q->px != proxy->px + 1 || q->out_cmd != p->cmd || q->out_call != p->call || q->v_done != p->done || !(q->rts & K_RTS_RMTOPER)) return false;
-    return find_source(t, q, &now) == K_OK && now.party == p->party && now.incarnation == p->incarnation;
-}
-
-static void fill_piece(struct k_command *c, const struct piece *p, int code) {
-    c->v.saddr += p->done, c->v.daddr += p->done;
-    c->v.bytes = c->len = code == K_OK ? (int32_t)p->bytes : 0;
-    c->flags = p->last || code != K_OK ? K_CMD_LAST : 0;
-    c->rcode = code;
-}
-
-/* The piece is out. After the last, a requester waits for the acknowledgement. A stand-in has done its part, but if the bytes go to a
- * third node: should that be lost before it has them all, nobody else could tell the requester. */
-static int advance(struct k_txn *t, struct k_slot *q, const struct piece *p, int code) {
-    bool last = p->last || code != K_OK;
-    k_set(t, &q->v_done, p->done + p->bytes);
-    if (!last) k_outbox_rotate(t, q, p->index);
-    if (last) k_outbox_leave(t, q, p->index);
-    if (last && k_is_remote(q)) {
-        k_release_parties(t, q);
-        if (p->cmd != K_CMD_COPYIN_RQST || code != K_OK) k_set(t, &q->rts, q->rts & (K_RTS_REMOTE | K_RTS_ONCOPY));
-    }
-    return k_commit(t);
-}
-
-int k_take_piece(struct k_proxy *proxy, struct k_txn *t, struct k_slot *q, uint32_t index, struct k_command *c, void *payload, int lock_ms) {
-    struct piece p = {.index = index};
-    int code = cut_piece(proxy, t, q, &p);
-    if (code == K_OK) {
-        k_leave(t, NULL);
-        code = read_piece(proxy, &p, payload);
-        int entered = k_proxy_enter(proxy, t, K_PROXY_SENDER, lock_ms);
-        if (entered != K_OK) return entered; /* nothing was done: the piece is still there to be taken */
-        if (!is_still(proxy, t, q, &p)) return k_leave_with(t, K_MORE);
-    }
-    fill_piece(c, &p, code);
-    return k_leave_with(t, advance(t, q, &p, code));
 }

@@ -2,7 +2,7 @@
 #ifndef DRVS_FARCOPY_H
 #define DRVS_FARCOPY_H
 
-#include "put.h"
+#include "remote.h"
 
 /* Ask for the copy `f` by the slot that acts; a party at least is remote, and all parties have been found. K_BLOCKED. */
 struct k_far { int32_t src, dst; uint32_t src_slot, dst_slot; uint64_t src_address, dst_address, bytes; };

@@ -30,6 +30,7 @@ enum {
 };
 
 #define K_NIL UINT32_MAX /* no slot, no record */
+#define K_CPU_FAR 0x80000000u /* a remote process: its commands were last put on that CPU */
 
 struct k_message {
     int32_t source;
@@ -92,7 +93,7 @@ struct k_slot {
     /* line 1: the message it sends, then the one it gets */
     _Alignas(K_LINE) struct k_message message;
     /* line 2: what peers read and the owner seldom writes; pending notifications */
-    _Alignas(K_LINE) _Atomic uint32_t cpu; /* + 1, of the owner's last wait; 0: unknown */
+    _Alignas(K_LINE) _Atomic uint32_t cpu; /* + 1, of the owner's last wait; 0: unknown; K_CPU_FAR with that of the proxy */
     int32_t endpoint;
     int32_t pid, tid;
     uint32_t incarnation; /* + 1 at each bind */

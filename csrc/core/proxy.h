@@ -4,10 +4,6 @@
 
 #include "remote.h"
 
-static inline uint64_t k_wide(const uint32_t words[2]) {
-    return words[0] | (uint64_t)words[1] << 32;
-}
-
 static inline bool k_cmd_is_copy(int32_t cmd) {
     int32_t plain = cmd & ~(int32_t)K_CMD_ACK;
     return plain >= K_CMD_COPYIN_DATA && plain <= K_CMD_COPYIN_RQST;
@@ -22,7 +18,7 @@ static inline uint32_t k_piece_max(const struct k_region *region) {
 int k_proxy_enter(const struct k_proxy *proxy, struct k_txn *t, enum k_proxy_role role, int lock_ms);
 /* What a slot's words say that it has for another node. */
 void k_fill_command(const struct k_proxy *proxy, const struct k_slot *s, struct k_command *c);
-/* The command is a copy's data: read a piece of it. Leaves the lock. K_MORE: it was given up meanwhile (farcopy.c). */
+/* The command is a copy's data: read a piece of it. Leaves the lock. K_MORE: it was given up meanwhile (takecopy.c). */
 int k_take_piece(struct k_proxy *proxy, struct k_txn *t, struct k_slot *s, uint32_t index, struct k_command *c, void *payload, int lock_ms);
 
 #endif

@@ -4,7 +4,10 @@
  * newest word counts: a process that calls has given up what it had under way before, and one with another endpoint or
  * incarnation takes the place of the one that its node had there. Every command is one lock hold, unless a slot must be bound first.
  */
+#define _GNU_SOURCE
 #include "put.h"
+
+#include "cpu.h"
 
 /* ---- who it comes from ------------------------------------------------------------------------------------------------- */
 
@@ -51,6 +54,15 @@ static int unbind_stand_in(struct k_putting *p, uint32_t index) {
     return code == K_NOTBIND ? K_OK : code;
 }
 
+/* It is known now, and those who wait for its answer know on which CPU that will be put. */
+static int act_as(struct k_putting *p, struct k_slot *s, uint32_t index, const struct k_sender *from) {
+    uint32_t cpu = k_this_cpu() | K_CPU_FAR;
+    if (from->incarnation) s->remote_incarnation = from->incarnation;
+    if (atomic_load_explicit(&s->cpu, memory_order_relaxed) != cpu) atomic_store_explicit(&s->cpu, cpu, memory_order_relaxed);
+    p->t.me = index;
+    return K_OK;
+}
+
 int k_enter_as_remote(struct k_putting *p, struct k_sender *from) {
     uint32_t index;
     enum { LOOKS = 8 };
@@ -60,11 +72,7 @@ int k_enter_as_remote(struct k_putting *p, struct k_sender *from) {
         if (code != K_OK) return code;
         struct k_slot *s = k_slot_at(&p->proxy->region, index);
         int found = look_at(&p->t, index, from);
-        if (found == THERE) {
-            if (from->incarnation) s->remote_incarnation = from->incarnation;
-            p->t.me = index;
-            return K_OK;
-        }
+        if (found == THERE) return act_as(p, s, index, from);
         remember(from, s);
         k_put_leave(p);
         code = found == ABSENT ? bind_stand_in(p, index, from) : found == STALE ? unbind_stand_in(p, index) : found;

@@ -4,7 +4,7 @@
  * the party go. What may have changed in between is looked at again.
  */
 #include "farcopy.h"
-
+#include "put.h"
 #include "trust.h"
 
 /* ---- the requester's stand-in -------------------------------------------------------------------------------------------- */
@@ -30,8 +30,7 @@ static void describe(struct k_slot *r, const struct k_command *c) {
     r->v_src = c->v.src, r->v_dst = c->v.dst, r->v_rqtr = c->v.rqtr, r->v_rnode = c->rnode;
     r->v_dnode = c->cmd == K_CMD_COPYRMT_RQST ? c->answers : (uint32_t)c->snode;
     r->v_bytes = (uint32_t)c->v.bytes, r->v_done = 0;
-    r->v_saddr[0] = (uint32_t)c->v.saddr, r->v_saddr[1] = (uint32_t)(c->v.saddr >> 32);
-    r->v_daddr[0] = (uint32_t)c->v.daddr, r->v_daddr[1] = (uint32_t)(c->v.daddr >> 32);
+    k_set_wide(r->v_saddr, c->v.saddr), k_set_wide(r->v_daddr, c->v.daddr);
 }
 
 static int begin(struct k_putting *p) {
@@ -233,6 +232,7 @@ static bool awaits(const struct k_txn *t, const struct k_slot *q, const struct k
 static int end_requester(struct k_txn *t, uint32_t index, int code) {
     struct k_slot *q = k_slot_at(t->region, index);
     if (!k_leave_list(t, q, index)) return K_BADVMID;
+    if (code == K_OK) q->copied_remote++;
     k_end_caller(t, q, index, code);
     return k_commit(t);
 }

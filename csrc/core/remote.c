@@ -88,7 +88,8 @@ static int notify_unbound(struct k_txn *t, const struct k_call *call, int32_t so
 }
 
 int k_notify_abroad(struct k_txn *t, struct k_call *call, int32_t source_ep, struct k_slot *d, uint32_t di) {
-    if (k_is_remote(k_me(t))) return K_RMTPROC;
+    bool by_proxy = t->me >= t->region->members + K_KERNEL_SLOTS; /* for HARDWARE of another node, say */
+    if (by_proxy || k_is_remote(k_me(t))) return K_RMTPROC;
     if (t->me >= t->region->members) return notify_unbound(t, call, source_ep, d);
     if (call->flags & K_CALL_NOWAIT) return K_AGAIN;
     return depart(t, call, d, di, (struct k_out){.cmd = K_CMD_NTFY_MSG, .src = source_ep, .value = call->value});

@@ -13,6 +13,15 @@ struct k_out {
     int code;
 };
 
+/* Addresses are two words, low word first. */
+static inline uint64_t k_wide(const uint32_t words[2]) {
+    return words[0] | (uint64_t)words[1] << 32;
+}
+
+static inline void k_set_wide(uint32_t words[2], uint64_t value) {
+    words[0] = (uint32_t)value, words[1] = (uint32_t)(value >> 32);
+}
+
 /* ---- the queue of a proxy pair (outbox.c) --------------------------------------------------------------------------- */
 
 /* The slot that an index of a proxy's queue means: members, and the kernel's, which notify. */

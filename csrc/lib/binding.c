@@ -172,11 +172,23 @@ static bool yama_restricts(void) {
     return restricts;
 }
 
-static void allow_noded(int64_t noded) {
+void allow_noded(int64_t noded) {
     static _Atomic int64_t allowed;
     int64_t who = noded ^ (int64_t)k_fork_epoch() << 32; /* a forked child has to say it again */
     if (atomic_exchange(&allowed, who) == who || !yama_restricts()) return;
     prctl(PR_SET_PTRACER, (unsigned long)noded, 0, 0, 0);
+}
+
+int noded_copies(int vmid, const struct k_copy *copy) {
+    struct request q;
+    request_begin(&q, "copy", 0);
+    json_put_integer(&q.json, "vmid", vmid);
+    json_put_integer(&q.json, "src_slot", copy->src_slot);
+    json_put_word(&q.json, "src_address", copy->src_address);
+    json_put_integer(&q.json, "dst_slot", copy->dst_slot);
+    json_put_word(&q.json, "dst_address", copy->dst_address);
+    json_put_word(&q.json, "bytes", copy->bytes);
+    return noded_tell(&q);
 }
 
 /* ---- open, retire ----------------------------------------------------------------------------------------------------------------- */

@@ -13,4 +13,9 @@ void bindings_disown(void);
 /* Its slot still is this process's, as far as the region tells. */
 bool binding_alive(struct binding *b);
 
+/* Let noded copy from and to this process, where Linux asks for that (Yama). */
+void allow_noded(int64_t noded);
+/* Let noded make a copy that Linux refused to this process; a slot of K_NIL is the memory of this process, as a proxy. */
+int noded_copies(int vmid, const struct k_copy *copy);
+
 #endif

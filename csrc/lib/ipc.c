@@ -171,15 +171,7 @@ long mnx_hdw_notify(int vmid, int dst_ep) {
 /* A copy that Linux refused to this process (Yama, another user). */
 static int copy_by_noded(void *context, const struct k_copy *copy) {
     const struct binding *b = context;
-    struct request q;
-    request_begin(&q, "copy", 0);
-    json_put_integer(&q.json, "vmid", b->vmid);
-    json_put_integer(&q.json, "src_slot", copy->src_slot);
-    json_put_word(&q.json, "src_address", copy->src_address);
-    json_put_integer(&q.json, "dst_slot", copy->dst_slot);
-    json_put_word(&q.json, "dst_address", copy->dst_address);
-    json_put_word(&q.json, "bytes", copy->bytes);
-    return noded_tell(&q);
+    return noded_copies(b->vmid, copy);
 }
 
 long mnx_vcopy(int src_ep, void *src_addr, int dst_ep, void *dst_addr, int bytes) {

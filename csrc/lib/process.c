@@ -21,7 +21,7 @@ static void fill_process(proc_usr_t *usr, const struct reply *reply) {
     usr->p_getfrom = rts & RECEIVING ? (int)reply_integer(reply, "getfrom") : NONE;
     usr->p_sendto = rts & SENDING ? (int)reply_integer(reply, "sendto") : NONE;
     usr->p_waitmigr = NONE;
-    usr->p_proxy = NO_PROXIES;
+    usr->p_proxy = (int)reply_integer(reply, "px");
     usr->p_lclsent = reply_word(reply, "sent_local");
     usr->p_rmtsent = reply_word(reply, "sent_remote");
     reply_text(reply, "name", name, sizeof name);

@@ -19,8 +19,8 @@
 #include "../core/command.h"
 #include "../core/fork.h"
 #include "../core/region.h"
+#include "binding.h"
 #include "memory.h"
-#include "noded.h"
 
 static_assert(sizeof(cmd_t) == sizeof(struct k_command) && offsetof(cmd_t, c_flags) == offsetof(struct k_command, flags), "one struct, two names");
 
@@ -114,6 +114,11 @@ static struct served **find_vm(struct hands *h, int vmid) {
     return at;
 }
 
+static int copy_by_noded(void *context, const struct k_copy *copy) {
+    const struct served *vm = context;
+    return noded_copies((int)vm->region.limits.vmid, copy);
+}
+
 /* Serve the VM whose region and doorbell came with an answer, in place of an earlier one with its number. */
 static int enter_vm(struct hands *h, struct reply *reply, unsigned first) {
     struct served *vm = calloc(1, sizeof *vm);
@@ -125,6 +130,7 @@ static int enter_vm(struct hands *h, struct reply *reply, unsigned first) {
     vm->next = h->vms;
     h->vms = vm;
     code = k_proxy_open(&vm->proxy, &vm->region, (uint32_t)h->px, (uint32_t)h->node);
+    vm->proxy.fallback = copy_by_noded, vm->proxy.context = vm;
     return code == K_OK ? watch(h, vm->region.doorbell, EPOLLIN | EPOLLET) : code;
 }
 
@@ -141,6 +147,7 @@ static int map_ledger(struct hands *h, int fd) {
 /* What comes with the first answer alone. */
 static int take_tools(struct hands *h, struct reply *reply) {
     h->px = (int)reply_integer(reply, "px"), h->node = (int)reply_integer(reply, "node"), h->pair = reply_integer(reply, "pair");
+    allow_noded(reply_integer(reply, "noded"));
     h->changed = reply_take(reply, 0);
     h->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (h->changed < 0 || h->epoll < 0) return EMOLNOMEM;

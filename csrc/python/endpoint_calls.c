@@ -408,7 +408,7 @@ PyMethodDef endpoint_call_methods[] = {
     {"sendrec", FASTCALL(endpoint_sendrec), "sendrec(dst, msg, timeout=None) -> Message: send a request and wait for its answer, in the same message."},
     {"reply", FASTCALL(endpoint_reply), "reply(to, msg, timeout=None): answer a request; to is its message or its sender."},
     {"reply_receive", FASTCALL(endpoint_reply_receive), "reply_receive(to, msg, timeout=None) -> Message: answer, then receive from anyone, in the same message."},
-    {"notify", FASTCALL(endpoint_notify), "notify(dst, value=0): leave a notification; never waits."},
+    {"notify", FASTCALL(endpoint_notify), "notify(dst, value=0): leave a notification; waits for nobody but, between nodes, the proxy that takes it."},
     {"relay", FASTCALL(endpoint_relay), "relay(dst, request): pass a request on; its sender is answered by dst."},
     {"interrupt", endpoint_interrupt, METH_NOARGS, "interrupt() -> bool: end the call in which another thread is blocked here."},
     {"raw", FASTCALL(endpoint_raw), "raw(op, peer, msg, timeout_ms, value=0) -> int: one call by number; its code instead of an exception."},

@@ -1,5 +1,6 @@
 /* module.c: drvs.core._core: its functions, and how its parts come together. */
 #include "binding.h"
+#include "../core/cpu.h"
 #include "image.h"
 
 #if __has_include("../bench/pingpong.h")

@@ -18,6 +18,7 @@ static PyTypeObject *proxy_type;
 struct served {
     struct k_proxy proxy;
     struct region *region; /* keeps the mapping */
+    struct proxy *owner;
 };
 
 struct proxy {
@@ -27,6 +28,7 @@ struct proxy {
     bool sends, receives;
     struct served **served;
     size_t n, next; /* `next`: who is looked at first */
+    PyObject *fallback; /* who copies where Linux refuses */
     uint8_t *skip;  /* a bit for each node */
     uint8_t *payload;
     size_t room;
@@ -68,15 +70,42 @@ static void let_go(struct served *s) {
     free(s);
 }
 
+static int proxy_traverse(PyObject *object, visitproc visit, void *arg) {
+    Py_VISIT((PyObject *)Py_TYPE(object));
+    Py_VISIT(as_proxy(object)->fallback);
+    return 0;
+}
+
+static int proxy_clear(PyObject *object) {
+    Py_CLEAR(as_proxy(object)->fallback);
+    return 0;
+}
+
 static void proxy_dealloc(PyObject *object) {
     struct proxy *self = as_proxy(object);
     PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    proxy_clear(object);
     while (self->n) let_go(self->served[--self->n]);
     free(self->served);
     free(self->skip);
     free(self->payload);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
+}
+
+/* ---- where Linux refuses ------------------------------------------------------------------------------------------------ */
+
+/* An exception stays set, and take or put raises it. The proxy's own side has no slot. */
+static int ask_fallback(void *context, const struct k_copy *c) {
+    const struct served *s = context;
+    int64_t code = K_PERM;
+    if (!s->owner->fallback || s->owner->fallback == Py_None || PyErr_Occurred()) return K_PERM;
+    PyObject *result = PyObject_CallFunction(s->owner->fallback, "OiiKiiKK", (PyObject *)s->region, (int)c->src_slot, c->src_pid, c->src_address,
+                                             (int)c->dst_slot, c->dst_pid, c->dst_address, c->bytes);
+    if (result) to_integer(result, "the code of the copy fallback", -1000, 0, &code);
+    Py_XDECREF(result);
+    return (int)code;
 }
 
 /* ---- which VMs ---------------------------------------------------------------------------------------------------------- */
@@ -112,6 +141,9 @@ static bool serve(struct proxy *self, struct region *region) {
         return false;
     }
     s->region = (struct region *)Py_NewRef((PyObject *)region);
+    s->owner = self;
+    s->proxy.fallback = ask_fallback;
+    s->proxy.context = s;
     self->served[self->n++] = s;
     return true;
 }
@@ -196,7 +228,7 @@ static bool take_from(struct proxy *self, struct served *s, const uint8_t *skip,
         Py_XDECREF(pair);
         if (failed) return false;
     }
-    return true;
+    return !PyErr_Occurred();
 }
 
 static struct signature take_signature = {"take", 0, {INT_PARAM("limit", 1, INT32_MAX, 64), OBJECT_PARAM("skip"), ADDRESS_PARAM("now_ns")}, {NULL}};
@@ -241,7 +273,7 @@ static bool put_all(struct proxy *self, const uint8_t *records, size_t n, int64_
             PyErr_Format(PyExc_ValueError, "not a command, at offset %zu: %s", at, wrong);
             return false;
         }
-        if (!note_failure(failures, at, deliver(self, &c, records + at + K_WIRE_HEADER, snode))) return false;
+        if (!note_failure(failures, at, deliver(self, &c, records + at + K_WIRE_HEADER, snode)) || PyErr_Occurred()) return false;
     }
     return true;
 }
@@ -293,8 +325,24 @@ static PyObject *get_peer_cpu(PyObject *object, void *closure) {
     return PyLong_FromLong((long)as_proxy(object)->cpu - 1);
 }
 
+static PyObject *get_fallback(PyObject *object, void *closure) {
+    (void)closure;
+    PyObject *fallback = as_proxy(object)->fallback;
+    return Py_NewRef(fallback ? fallback : Py_None);
+}
+
+static int set_fallback(PyObject *object, PyObject *value, void *closure) {
+    (void)closure;
+    PyObject *before = as_proxy(object)->fallback;
+    as_proxy(object)->fallback = Py_XNewRef(value);
+    Py_XDECREF(before);
+    return 0;
+}
+
 static PyGetSetDef attributes[] = {
     {"peer_cpu", get_peer_cpu, NULL, "Where the process is that was served last; -1: unknown.", NULL},
+    {"fallback", get_fallback, set_fallback,
+     "Who copies where Linux refuses: f(region, src_slot, src_pid, src_address, dst_slot, dst_pid, dst_address, nbytes) -> code; slot -1: the proxy itself.", NULL},
     {"px", get_px, NULL, "Number of the pair.", NULL},
     {"node", get_node, NULL, "The node that it runs on.", NULL},
     {"vmids", get_vmids, NULL, "The VMs that it serves.", NULL},
@@ -315,12 +363,14 @@ static PyType_Slot slots[] = {
     {Py_tp_doc, "Proxy(px, node, sends=True, receives=True): one pair of proxies, for any number of VMs."},
     {Py_tp_init, (void *)proxy_init},
     {Py_tp_dealloc, (void *)proxy_dealloc},
+    {Py_tp_traverse, (void *)proxy_traverse},
+    {Py_tp_clear, (void *)proxy_clear},
     {Py_tp_getset, attributes},
     {Py_tp_methods, methods},
     {0, NULL},
 };
 
-static PyType_Spec spec = {"drvs.core._core.Proxy", sizeof(struct proxy), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+static PyType_Spec spec = {"drvs.core._core.Proxy", sizeof(struct proxy), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
 
 bool proxy_init_type(PyObject *module) {
     proxy_type = (PyTypeObject *)PyType_FromSpec(&spec);

@@ -205,7 +205,7 @@ static bool put_identity(PyObject *dict, const struct k_slot *s, int32_t p_nr) {
 static bool put_state(PyObject *dict, const struct k_slot *s) {
     return put_word(dict, "rts", s->rts & K_RTS_VISIBLE) && put_word(dict, "rts_all", s->rts) && put_word(dict, "misc", s->misc)
         && put_signed(dict, "getfrom", s->getfrom) && put_signed(dict, "sendto", s->sendto) && put_word(dict, "call", s->call)
-        && put_word(dict, "seq", s->seq) && put_word(dict, "waiting", s->waiting) && put_word(dict, "cpu", s->cpu)
+        && put_word(dict, "seq", s->seq) && put_word(dict, "waiting", s->waiting) && put_word(dict, "cpu", s->cpu & ~K_CPU_FAR)
         && put_word(dict, "last_peer", s->last_peer) && put_word(dict, "restricted", s->restricted) && put_word(dict, "notes_out", s->notes_out);
 }
 

@@ -64,6 +64,54 @@ static void any_management(void) {
     }
 }
 
+/* ---- between nodes ------------------------------------------------------------------------------------------------------- */
+
+static uint8_t payload[8192], scratch[8192];
+
+/* Bytes are written where the command says, never where the region does. */
+static struct k_command any_command(void) {
+    struct k_command c = {
+        .cmd = (int32_t)(1 + random_below(&dice, 9)) | (random_below(&dice, 3) ? 0 : K_CMD_ACK), .vmid = 1, .src = any_peer(), .dst = any_peer(), .snode = 1,
+        .rnode = 1, .call = random_below(&dice, 4), .answers = random_below(&dice, 4), .flags = random_below(&dice, 8),
+        .v = {.src = any_peer(), .dst = any_peer(), .rqtr = any_peer(), .saddr = (uintptr_t)payload, .daddr = (uintptr_t)scratch, .bytes = 64},
+    };
+    c.rcode = random_below(&dice, 3) ? K_OK : K_DSTDIED;
+    if (random_below(&dice, 12) == 0) c.cmd = K_CMD_CANCEL;
+    if (k_cmd_has_message(c.cmd) || k_cmd_has_data(c.cmd)) c.len = 64;
+    return c;
+}
+
+static void bind_remote(uint32_t slot) {
+    struct k_bind bind = {.slot = slot, .kind = K_BIND_REMOTE, .node = 1, .want_endpoint = k_endpoint_encode(&w.region, slot, slot >= NR_SYSPROCS), .name = "far"};
+    k_step_bind(&w.region, K0, &bind, LOCK_MS);
+}
+
+static void any_proxy_work(struct k_proxy *proxy) {
+    struct k_command c = any_command();
+    uint8_t skip = (uint8_t)random_below(&dice, 4);
+    switch (random_below(&dice, 6)) {
+    case 0: case 1: k_proxy_put(proxy, &c, payload, LOCK_MS); break;
+    case 2: case 3: k_proxy_take(proxy, random_below(&dice, 2) ? &skip : NULL, &c, payload, LOCK_MS); break;
+    case 4: k_proxy_arm(proxy, LOCK_MS); break;
+    default: k_bury_proxies(&w.region, K0, random_below(&dice, PROXIES), LOCK_MS);
+    }
+}
+
+static void any_far(void) {
+    struct k_proxy proxy;
+    uint32_t slot = any_slot();
+    switch (random_below(&dice, 8)) {
+    case 0: k_step_route(&w.region, K0, random_below(&dice, NODES + 1), random_below(&dice, 3) ? 0x10003 : random_word(&dice), LOCK_MS); break;
+    case 1: k_cut(&w.region, K0, random_below(&dice, NODES), K_NOTCONN, random_below(&dice, 2), LOCK_MS); break;
+    case 2: k_unbind(&w.region, K0, slot, 0, K_SHUTDOWN, true, LOCK_MS); bind_remote(slot); break;
+    case 3: k_step_copy_far(&w.region, slot, any_peer(), (uintptr_t)payload, any_peer(), (uintptr_t)scratch, random_below(&dice, 9000), NULL); break;
+    default:
+        require(k_proxy_open(&proxy, &w.region, random_below(&dice, PROXIES), 0) == K_OK);
+        for (int i = 0; i < 4; i++) any_proxy_work(&proxy);
+        k_proxy_close(&proxy);
+    }
+}
+
 /* Somebody died with a redo record committed, and somebody else had written into it. */
 static void any_recovery(void) {
     uint32_t dead = random_below(&dice, w.region.slots);
@@ -87,11 +135,12 @@ static void any_handle_call(void) {
 }
 
 static void act(void) {
-    switch (random_below(&dice, 16)) {
+    switch (random_below(&dice, 20)) {
     case 0: any_copy(); break;
     case 1: case 2: case 3: any_management(); break;
     case 4: k_step_cancel(&w.region, any_slot(), K_TIMEDOUT, NULL); break;
     case 5: any_handle_call(); break;
+    case 6: case 7: case 8: case 9: any_far(); break;
     default: any_call();
     }
 }
@@ -113,6 +162,7 @@ static void attach_damaged(void) {
 
 static void play_round(void) {
     world_reset(&w);
+    k_step_route(&w.region, K0, 1, K_ROUTE_VM | K_ROUTE_CONNECTED | 1u << K_ROUTE_PX_SHIFT, LOCK_MS);
     for (int i = 0; i < STEPS / 2; i++) act();
     attach_damaged();
     for (uint32_t i = random_below(&dice, DAMAGES); i < DAMAGES; i++) damage(&dice, &w.region, false);

@@ -392,6 +392,10 @@ static bool chosen(const char *name, char **names, int n) {
     return n == 0;
 }
 
+static const struct scenario *scenario_at(uint32_t number) {
+    return number < scenarios_n ? &scenarios[number] : &far_scenarios[number - scenarios_n];
+}
+
 /* Options out, names left. */
 static int read_options(int argc, char **argv) {
     int names = 0;
@@ -402,7 +406,7 @@ static int read_options(int argc, char **argv) {
         else if (strcmp(argv[i], "--at") == 0) options.at = atol(value), i++;
         else if (strcmp(argv[i], "--again") == 0) options.again = atol(value), i++;
         else if (strcmp(argv[i], "--list") == 0) {
-            for (uint32_t s = 0; s < scenarios_n; s++) puts(scenarios[s].name);
+            for (uint32_t s = 0; s < scenarios_n + far_scenarios_n; s++) puts(scenario_at(s)->name);
             exit(0);
         } else argv[names++] = argv[i];
     }
@@ -423,7 +427,7 @@ int main(int argc, char **argv) {
     control = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     require(control != MAP_FAILED);
     world_make(&world, false);
-    for (uint32_t s = 0; s < scenarios_n; s++)
-        if (chosen(scenarios[s].name, argv, names)) campaign(&scenarios[s]);
+    for (uint32_t s = 0; s < scenarios_n + far_scenarios_n; s++)
+        if (chosen(scenario_at(s)->name, argv, names)) campaign(scenario_at(s));
     return run.failures ? 1 : 0;
 }

@@ -29,7 +29,7 @@ struct scenario {
     int (*redo)(struct world *);    /* what a successor at a kernel slot runs again, to K_OK */
 };
 
-extern const struct scenario scenarios[];
-extern const uint32_t scenarios_n;
+extern const struct scenario scenarios[], far_scenarios[]; /* within a node, between nodes */
+extern const uint32_t scenarios_n, far_scenarios_n;
 
 #endif

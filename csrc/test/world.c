@@ -76,11 +76,23 @@ static void put(struct picture *p, uint32_t word) {
     p->word[p->n++] = word;
 }
 
+/* What a slot has for another node, or runs for one. */
+static void put_far(const struct world *w, struct picture *p, uint32_t index) {
+    const struct k_slot *s = world_slot(w, index);
+    bool queued = s->px, copies = s->rts & K_RTS_RMTOPER, member = index < MEMBERS, bound = member && !(s->rts & K_RTS_FREE);
+    const uint32_t words[] = {
+        s->px, queued ? s->px_next : 0, queued ? s->px_prev : 0, queued ? s->out_cmd : 0, queued ? s->out_node : 0, queued ? s->out_call : 0,
+        queued ? (uint32_t)s->out_code : 0, copies ? s->v_done : 0, bound && s->rts & K_RTS_HELD ? s->holder : 0,
+        s->px_head, s->px_tail, s->armed, member ? 0 : s->copy_src, member ? 0 : s->copy_dst,
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) put(p, words[i]);
+}
+
 /* Zero where the slot's state gives the word no meaning; every slot takes the same number of words. */
 static void put_slot(const struct world *w, struct picture *p, uint32_t index) {
     const struct k_slot *s = world_slot(w, index);
     bool bound = !(s->rts & K_RTS_FREE);
-    bool sends = s->rts & K_RTS_SENDING, receives = s->rts & K_RTS_RECEIVING;
+    bool sends = s->rts & K_RTS_SENDING || (s->rts & K_RTS_RMTOPER && !(s->rts & K_RTS_REMOTE)), receives = s->rts & K_RTS_RECEIVING;
     bool linked = sends || (receives && s->getfrom != K_ANY);
     const uint32_t words[] = {
         s->rts, bound ? (uint32_t)s->endpoint : 0, bound ? s->incarnation : 0,
@@ -118,6 +130,8 @@ void picture_take(const struct world *w, struct picture *p) {
     put(p, h->state), put(p, h->note_free), put(p, h->notes_used), put(p, h->bound);
     for (uint32_t i = 0; i < w->region.limits.notes; i++) put_note(w, p, i);
     for (uint32_t i = 0; i < w->region.buckets; i++) put(p, *k_bucket_at(&w->region, i));
+    for (uint32_t i = 0; i < NODES; i++) put(p, *k_route_at(&w->region, i));
+    for (uint32_t i = 0; i < w->region.slots; i++) put_far(w, p, i);
     for (uint32_t i = 0; i < MEMBERS; i++) put_slot(w, p, i), put_pending(w, p, i), put_priv(w, p, i);
 }
 

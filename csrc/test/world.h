@@ -1,6 +1,7 @@
 /* world.h: a small VM for the C tests: made in memory, stepped by whoever asks, its tables comparable.
  *
- * Slots have letters. A to F are user slots, S, T and V system slots; G and U stay free; K0 and K1 are kernel slots (as noded's).
+ * Slots have letters. A to F are user slots, S, T and V system slots; G and U stay free; K0 and K1 are kernel slots (as noded's), PS
+ * and PR those of the first pair of proxies.
  */
 #ifndef DRVS_TEST_WORLD_H
 #define DRVS_TEST_WORLD_H
@@ -11,7 +12,7 @@
 #include "../core/core.h"
 
 enum { NR_TASKS = 3, NR_SYSPROCS = 7, NR_PROCS = 11, NOTES = 4, MEMBERS = NR_TASKS + NR_PROCS };
-enum { S = 3, T, U, V, A, B, C, D, E, F, G, K0 = MEMBERS, K1, K2 };
+enum { S = 3, T, U, V, A, B, C, D, E, F, G, K0 = MEMBERS, K1, K2, PS = MEMBERS + K_KERNEL_SLOTS, PR };
 enum { NODES = 4, PROXIES = 2 };
 enum { LOCK_MS = 5000 };
 
@@ -40,7 +41,7 @@ int audit(struct world *w);
 
 /* The tables as comparable words: all that a transition may change, and nothing that is free to differ (mailboxes, debts, lock,
  * redo records, statistics, fields of a slot that its state makes meaningless). */
-struct picture { uint32_t n, word[2048]; };
+struct picture { uint32_t n, word[4096]; };
 void picture_take(const struct world *w, struct picture *p);
 bool picture_same(const struct picture *a, const struct picture *b);
 void picture_difference(const struct picture *a, const struct picture *b);

@@ -28,29 +28,51 @@ def no_traces(nothing_left: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     assert not left
 
 
-def start_demo() -> "subprocess.Popen[str]":
-    """Start `drvs demo` in a session of its own."""
-    command = [sys.executable, "-m", "drvs.cli", "demo"]
+def start(*arguments: str) -> "subprocess.Popen[str]":
+    """Start Python in a session of its own."""
+    command = [sys.executable, *arguments]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env={**os.environ, "COLUMNS": "120"},
+    )  # fmt: skip
 
 
-@pytest.mark.deadline(150)
-def test_the_demo_loses_nothing_when_its_server_dies(no_traces: None) -> None:
-    running = start_demo()
-    text, _ = running.communicate(timeout=140)
+def start_demo() -> "subprocess.Popen[str]":
+    """Start `drvs demo`."""
+    return start("-m", "drvs.cli", "demo")
+
+
+def output(running: "subprocess.Popen[str]") -> str:
+    """What it printed, in 280 seconds at most; it has to end well."""
+    text, _ = running.communicate(timeout=280)
     assert running.returncode == 0, text
+    return text
+
+
+def check_for(text: str, *words: str) -> None:
+    """All of these regular expressions are found."""
+    for word in words:
+        assert re.search(word, text), f"{word!r} is missing in:\n{text}"
+
+
+def check_the_first_act(text: str) -> None:
+    """Every client saw the server die once, and nothing was lost."""
     assert len(re.findall(r"client \d +EMOL(?:DST|SRC)DIED from its call", text)) == 8
-    for words in (
-        r"SIGKILL +to the server",
-        r"files that differ +0\n",
-        r"failures seen +8 ",
-        "p99.9",
-        "All is right: the server",
-        "█",
-    ):
-        assert re.search(words, text), f"{words!r} is missing in:\n{text}"
+    check_for(text, r"SIGKILL +to the server", r"files that differ +0\n", r"lost or repeated +0\n", "p99.9", "█")
+    check_for(text, r"failed by the death +8 ", "All is right: ")
+
+
+def check_the_lab(text: str, kind: str) -> None:
+    """It was played on a lab, whose link was cut."""
+    check_for(text, rf"lab +3 nodes {kind}", "cut +the link", "heal +the link", r"paused by the cut +\d")
+    check_for(text, "All is right: every client only paused")
+
+
+@pytest.mark.deadline(300)
+def test_the_demo_loses_nothing_when_a_link_breaks_and_its_server_dies(no_traces: None) -> None:
+    text = output(start_demo())
+    check_the_first_act(text)
+    check_the_lab(text, "(in namespaces|on loopback)")
     if platform.machine() == "x86_64":
         check_the_second_act(text)
 
@@ -63,11 +85,38 @@ def check_the_second_act(text: str) -> None:
     assert aside, text
     assert back, text
     assert aside[1] == back[1]
-    for words in (r"image\.Template +in the image", r"forkserver ", r"spawn ", "32 different answers"):
-        assert re.search(words, text), f"{words!r} is missing in:\n{text}"
+    check_for(text, r"image\.Template +in the image", r"forkserver ", r"spawn ", "32 different answers")
 
 
-@pytest.mark.deadline(150)
+FIRST_ACT = """
+import functools, sys
+from drvs.demo import show, stage
+from drvs.lab import Lab, LabError
+
+def no_lab(*_):
+    raise LabError("there is no room for one")
+
+stage.Lab = {lab}
+sys.exit(bool(show.first_act()))
+"""
+
+
+@pytest.mark.deadline(300)
+def test_the_first_act_without_namespaces(no_traces: None) -> None:
+    text = output(start("-c", FIRST_ACT.format(lab="functools.partial(Lab, namespaces=False)")))
+    check_the_first_act(text)
+    check_the_lab(text, "on loopback")
+
+
+@pytest.mark.deadline(300)
+def test_the_first_act_where_there_can_be_no_lab(no_traces: None) -> None:
+    text = output(start("-c", FIRST_ACT.format(lab="no_lab")))
+    check_the_first_act(text)
+    check_for(text, "lab +cannot be had here, so it all happens on one node: there is no room for one")
+    assert "the link" not in text
+
+
+@pytest.mark.deadline(300)
 @pytest.mark.parametrize(
     ("number", "when"),
     [

@@ -65,7 +65,7 @@ def wait_for_the_end_of(name: str) -> None:
 
 
 def library(name: str, size: str) -> None:
-    """Offer a block of bytes, and answer each call with its address, until QUIT. Then say whether it was overwritten."""
+    """Offer a block, and answer each call with its address, until QUIT. Then say whether it was overwritten."""
     nbytes = int(size)
     with drvs.connect().vm("work").bind(name=name) as ep:
         block = ep.block(nbytes)

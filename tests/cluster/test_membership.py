@@ -57,7 +57,8 @@ class World:
                     if (me, node) in self.queues:
                         self.queues[me, node].append((kind, body))
                 case AddNode(vmid, node):
-                    assert vmid in self.running[me] and (vmid, node) not in self.members[me]
+                    assert vmid in self.running[me]
+                    assert (vmid, node) not in self.members[me]
                     self.members[me].add((vmid, node))
                 case DropNode(vmid, node):
                     self.members[me].discard((vmid, node))
@@ -115,7 +116,8 @@ class World:
             spanning = {v for v, n in self.members[a] if n == b}
             assert spanning == {v for v, n in self.members[b] if n == a}, "one of two nodes thinks that they share a VM"
             for vmid in spanning:
-                assert b in self.running[a][vmid].nodes and a in self.running[b][vmid].nodes
+                assert b in self.running[a][vmid].nodes
+                assert a in self.running[b][vmid].nodes
                 there = {(b, *key): name for key, name in self.names[b].items() if key[0] == vmid}
                 assert there == {k: v for k, v in self.directory[a].items() if k[:2] == (b, vmid)}
             for vmid, vm in self.running[a].items():
@@ -141,7 +143,8 @@ def test_a_vm_of_one_node_concerns_nobody() -> None:
     world = World()
     world.start(1, a_vm(nodes=(1,)))
     world.settle()
-    assert not world.running[0] and not world.members[1]
+    assert not world.running[0]
+    assert not world.members[1]
 
 
 def test_a_node_that_was_restarted_gets_its_vms_back() -> None:

@@ -19,6 +19,7 @@ ME, SERVER = 40, 5
 """A user slot of this node; a system slot of node 1."""
 
 CALLS = ("mnx_get2rmt", "mnx_get2rmt_T")
+BROKEN_CODES = ("EMOLBADNODEID", "EMOLNOVMNODE", "EMOLNOPROXY", "EMOLNOTCONN")
 
 
 @pytest.fixture
@@ -244,11 +245,10 @@ OUTGOING = ("mnx_send", "mnx_send_T", "mnx_sendrec", "mnx_sendrec_T")
 @covers(("mnx_send", "mnx_send_T", "mnx_sendrec", "mnx_sendrec_T"), "EMOLNOTCONN", "EMOLNOPROXY", "EMOLNOVMNODE")
 @covers(("mnx_receive", "mnx_receive_T"), "EMOLNOTCONN", "EMOLNOPROXY", "EMOLNOVMNODE")
 @pytest.mark.parametrize("code", ENDS)
-@pytest.mark.parametrize("call", REMOTE_CALLS)
-@pytest.mark.parametrize("taken", [False, True], ids=["queued", "taken"])
+@pytest.mark.parametrize(
+    ("call", "taken"), [*((call, False) for call in REMOTE_CALLS), *((call, True) for call in OUTGOING)]
+)
 def test_what_is_under_way_ends_when_the_road_does(lab, hands, call, code, taken):
-    if taken and call not in OUTGOING:
-        pytest.skip("a receive sends nothing")
     child = lab.bound(ME, calling(REMOTE_CALLS[call]))
     lab.wait_asleep(ME)
     if taken:
@@ -257,20 +257,50 @@ def test_what_is_under_way_ends_when_the_road_does(lab, hands, call, code, taken
     assert child.result()[0] == globals()[code]
 
 
-NOTIFY_AND_REPLY = {
+BROKEN = {
+    "EMOLBADNODEID": lambda lab, p_nr: lab.write_word("slot.node", NR_NODES, p_nr),
+    "EMOLNOVMNODE": lambda lab, p_nr: lab.set_route(1, 2 << 16 | 2),
+    "EMOLNOPROXY": lambda lab, p_nr: mnx_node_down(1),
+    "EMOLNOTCONN": lambda lab, p_nr: mnx_proxy_conn(1, DISCONNECT_RPROXY),
+}
+"""What stands in the way of a call to the process at p_nr, by the code that says so."""
+
+ALL_CALLS = {
+    **REMOTE_CALLS,
     "mnx_notify": lambda m: mnx_notify(SERVER),
     "mnx_vcopy": lambda m: mnx_vcopy(SELF, addressof(m), SERVER, 0x1000, 8),
 }
 
 
-@covers(("mnx_send", "mnx_send_T", "mnx_sendrec", "mnx_sendrec_T"), "EMOLNOTCONN", "EMOLNOPROXY")
-@covers(("mnx_receive", "mnx_receive_T", "mnx_notify", "mnx_vcopy"), "EMOLNOTCONN", "EMOLNOPROXY")
-@pytest.mark.parametrize("code", ["EMOLNOTCONN", "EMOLNOPROXY"])
-@pytest.mark.parametrize("call", {**REMOTE_CALLS, **NOTIFY_AND_REPLY})
-def test_what_begins_afterwards_is_refused(lab, hands, call, code):
-    assert ENDS[code](lab) == OK
-    child = lab.bound(ME, calling({**REMOTE_CALLS, **NOTIFY_AND_REPLY}[call]))
+@covers(("mnx_send", "mnx_send_T", "mnx_sendrec", "mnx_sendrec_T"), *BROKEN_CODES)
+@covers(("mnx_receive", "mnx_receive_T", "mnx_notify", "mnx_vcopy"), *BROKEN_CODES)
+@pytest.mark.parametrize("code", BROKEN)
+@pytest.mark.parametrize("call", ALL_CALLS)
+def test_what_begins_where_there_is_no_road_is_refused(lab, hands, call, code):
+    BROKEN[code](lab, SERVER)
+    child = lab.bound(ME, calling(ALL_CALLS[call]))
     assert child.result()[0] == globals()[code]
+
+
+@covers(("mnx_reply", "mnx_reply_T"), *BROKEN_CODES)
+@pytest.mark.parametrize("code", BROKEN)
+@pytest.mark.parametrize("reply", [mnx_reply, lambda ep, m: mnx_reply_T(ep, m, TIME_MS)], ids=["reply", "reply_T"])
+def test_an_answer_that_has_no_road_back_is_refused(lab, hands, reply, code):
+    client = far_client(lab)
+
+    def server(me):
+        m = message()
+        assert mnx_rcvrqst(m) == OK
+        me.say("taken")
+        me.hear()
+        return reply(client, m)
+
+    child = lab.bound(ME, server)
+    assert hands.put(CMD_SNDREC_MSG, client, lab.vm.process(ME).endpoint, with_message(3), c_call=11) == OK
+    child.wait_line("taken")
+    BROKEN[code](lab, 60)
+    child.tell("reply")
+    assert child.result() == globals()[code]
 
 
 # ---- get2rmt and put2lcl themselves ---------------------------------------------------------------------------------

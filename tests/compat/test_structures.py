@@ -50,7 +50,7 @@ def test_all_views_of_the_core_are_views_of_the_guide():
         (mnx.proc_usr_t, 96 + 128),
         (mnx.priv_usr_t, 80),
         (mnx.node_usr_t, 80),
-        (mnx.cmd_t, 88),
+        (mnx.cmd_t, 136),
         (mnx.sys_map_t, 12),
         (mnx.moltimer_t, 32),
         (mnx.proxy_payload_t, 32768),
@@ -58,6 +58,10 @@ def test_all_views_of_the_core_are_views_of_the_guide():
 )
 def test_structures_have_the_size_of_their_c_twins(structure, size):
     assert ctypes.sizeof(structure) == size
+
+
+def test_the_header_of_a_command_begins_with_the_guides_88_bytes():
+    assert mnx.cmd_t.c_flags.offset == 88
 
 
 def test_a_system_map_takes_the_bits_it_has_room_for():

@@ -1,6 +1,7 @@
 """Other nodes, the VMs that run there, and the routes that regions have for them; guide 5.1.5 to 5.1.9."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -8,10 +9,12 @@ from drvs.base.codes import Code
 from drvs.base.flags import NodeFlag, Rts
 from drvs.core import Region
 from drvs.daemon.client import Client
+from support import nodes
+from support.children import spawn
 from support.covers import covers
 from support.nodes import RunningNode
 
-from daemon.helpers import bind, refused
+from daemon.helpers import bind, end, refused
 
 ME = {"sender": None, "receiver": None}
 FAR = 5
@@ -117,11 +120,6 @@ def test_a_node_that_is_gone_can_still_be_taken_out(linked: Client, lab: int) ->
     linked.call("node_down", node=FAR)
     linked.call("del_node", vmid=lab, node=FAR)
     refused(linked, Code.NOPROXY, "del_node", vmid=lab, node=FAR)
-
-
-def test_the_listing_of_a_vm_follows_its_nodes(linked: Client, lab: int, node: RunningNode) -> None:
-    linked.call("add_node", vmid=lab, node=FAR)
-    assert "vm_nodes=21\n" in (node.runtime_dir / "proc" / "lab" / "info").read_text()
 
 
 # ---- routes ---------------------------------------------------------------------------------------------------------
@@ -248,3 +246,62 @@ def test_a_registered_proxy_is_given_every_vm_and_told_of_changes(paired: Client
 def test_nobody_else_is_given_anything(client: Client, lab: int) -> None:
     refused(client, Code.BADPROXY, "proxy_attach")
     refused(client, Code.INVAL, "proxy_attach", role="master")
+
+
+def _memory(me, runtime_dir, vmid):
+    """A child that is bound and lends its memory."""
+    import ctypes
+
+    from daemon.helpers import open_endpoint
+
+    with Client(runtime_dir) as own:
+        endpoint = open_endpoint(own.call("bind", vmid=vmid))
+        block = ctypes.create_string_buffer(b"theirs..", 8)
+        me.say(endpoint.slot)
+        me.say(ctypes.addressof(block))
+        me.hear()
+        return block.raw
+
+
+def test_noded_copies_for_a_proxy_where_linux_does_not_let_it(paired: Client, lab: int, node: RunningNode) -> None:
+    import ctypes
+
+    child = spawn(_memory, str(node.runtime_dir), lab)
+    slot, address = int(child.wait_line()), int(child.wait_line())
+    mine = ctypes.create_string_buffer(b"mine....", 8)
+    own = {"vmid": lab, "bytes": 8}
+    here, there = ctypes.addressof(mine), address
+    paired.call("copy", src_slot=slot, src_address=there, dst_slot=0xFFFFFFFF, dst_address=here, **own)
+    assert mine.raw == b"theirs.."
+    mine.raw = b"answered"
+    paired.call("copy", src_slot=0xFFFFFFFF, src_address=here, dst_slot=slot, dst_address=there, **own)
+    paired.call("proxy_unbind", px=1)
+    refused(
+        paired, Code.SRCDIED, "copy", src_slot=0xFFFFFFFF, src_address=here, dst_slot=slot, dst_address=there, **own
+    )
+    child.tell("done")
+    assert child.result() == b"answered"
+
+
+# ---- as large as can be --------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_of_4096_nodes_fits(runtime_dir: Path, nothing_left: None) -> None:
+    running = nodes.start(runtime_dir, node=4095, size={"nr_nodes": 4096})
+    with Client(runtime_dir) as client:
+        for px in (0, 255):
+            client.call("proxies_bind", name=f"pair{px}", px=px, **ME)
+        refused(client, Code.BADNODEID, "proxies_bind", name="x", px=256, **ME)
+        for number in (0, 2000, 4094):
+            client.call("node_up", name=f"n{number}", node=number, px=255)
+        vmid = client.call("vm_init", name="lab", nodes=(1 << 4096) - 1)["vmid"]
+        assert client.call("getvminfo", vmid=vmid)["nodes"] == (1 << 4096) - 1
+        client.call("del_node", vmid=vmid, node=4094)
+        before = routes(client, vmid)
+        assert len(before) == 4096
+        assert (before[4094], before[2000], before[4093]) == (256 << 16, 256 << 16 | 1, 1)
+        running.kill()
+        running.restart()
+        assert routes(client, vmid) == before
+        assert client.call("getvminfo", vmid=vmid)["nodes64"] == (1 << 64) - 1
+    end(running)

@@ -19,11 +19,12 @@ SANITIZERS = {
 }
 
 SOURCES = {
-    "killer": ["killer.c", "tracer.c", "scenarios.c", "world.c"],
+    "killer": ["killer.c", "tracer.c", "scenarios.c", "scenarios_far.c", "world.c"],
     "smoke": ["smoke.c", "world.c"],
     "threads": ["threads.c", "world.c"],
     "fuzz": ["fuzz.c", "world.c"],
     "rogue": ["rogue.c", "world.c"],
+    "hostile": ["hostile.c", "world.c"],
 }
 
 DAMAGING = {"fuzz", "rogue"}
@@ -95,4 +96,5 @@ def run(name: str, *arguments: str, sanitizer: str = "plain", timeout: float = 1
 
 def scenario_names() -> list[str]:
     """Of killer's scenarios, in the order of its table."""
-    return re.findall(r'^    \{"([\w-]+)"', (TESTS / "scenarios.c").read_text(), re.MULTILINE)
+    tables = [(TESTS / name).read_text() for name in ("scenarios.c", "scenarios_far.c")]
+    return [name for table in tables for name in re.findall(r'^    \{"([\w-]+)"', table, re.MULTILINE)]

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from drvs.cluster import config
-from drvs.lab import Lab, LabError, NoSuchLab
-from drvs.lab import lab as life
+from drvs.lab import Lab, LabError, NoSuchLab, launch
 from support import labs, nodes, procfs, users
 
 PYTHON = sys.executable
@@ -197,4 +196,4 @@ def test_what_cannot_be_is_refused_before_anything_starts(
 
 
 def test_down_where_there_is_nothing_says_so(tmp_path: Path) -> None:
-    assert not life.down(str(tmp_path / "nothing"))
+    assert not launch.down(str(tmp_path / "nothing"))

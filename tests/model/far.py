@@ -1,8 +1,9 @@
 """Several nodes, random calls between their processes, links that are moved a bit at a time, and what must hold then.
 
-There is no second implementation here to compare with: what is checked is what a user relies on. Every VM passes its audit after
-every step; a message is received once at most, and in the order of its source; a send that ended well was received, and an
-answer belongs to the request. Once everything has arrived nobody waits without a reason that shows at the other node.
+There is no second implementation here to compare with: what is checked is what a user relies on. Every VM passes its
+audit after every step; a message is received once at most, and in the order of its source; a send that ended well was
+received, and an answer belongs to the request. Once everything has arrived nobody waits without a reason that shows at
+the other node.
 """
 
 from __future__ import annotations
@@ -264,66 +265,99 @@ class World:
         assert self.nodes.audit() == []
 
 
+# ---- random steps ------------------------------------------------------------------------------------------------
+
+
+def speak(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A message or a request to somebody."""
+    world.know(me.node, other)
+    world.call(me, world.dice.choice([_core.SEND, _core.SENDREC]), other.endpoint, nowait)
+
+
+def listen(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A receive from anybody, mostly."""
+    if world.dice.random() < 0.2:
+        world.know(me.node, other)
+        world.call(me, _core.RECEIVE, other.endpoint, nowait)
+    else:
+        world.call(me, world.dice.choice([_core.RECEIVE, _core.RECEIVE, _core.RCVRQST]), _core.ANY, nowait)
+
+
+def answer(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """The answer to some request."""
+    world.read_end(me)
+    if me.op is None and me.clients:
+        client = world.dice.choice(list(me.clients))
+        op = world.dice.choice([_core.REPLY, _core.REPLY, _core.SEND])
+        world.call(me, op, client, nowait, answers=me.clients[client][0])
+
+
+def notify(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A notification."""
+    world.know(me.node, other)
+    world.call(me, _core.NOTIFY, other.endpoint, value=world.dice.randrange(3))
+
+
+def give_up(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """Time is up, or a signal comes."""
+    world.give_up(me, world.dice.choice([CODES["TIMEDOUT"], CODES["INTR"]]))
+
+
+def copy(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A copy to, from, or between others."""
+    third = world.dice.choice(world.processes)
+    if me is not other:
+        world.copy(me, *world.dice.choice([(me, other), (other, me), (other, third)]), world.dice.randrange(BYTES))
+
+
+def collect(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A sender proxy takes some commands."""
+    world.nodes.collect(me.node.number, world.dice.randrange(1, 4))
+
+
+def deliver(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """What has come by one link is put."""
+    if me.node is not other.node:
+        world.nodes.deliver(me.node.number, other.node.number)
+
+
+def rest(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """Everything arrives."""
+    world.rest()
+
+
+def die(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A process dies."""
+    world.die(me)
+
+
+def lose(world: World, me: Process, other: Process, nowait: bool) -> None:
+    """A link is lost."""
+    if me.node is not other.node:
+        code = world.dice.choice(["NOTCONN", "NOPROXY", "NOVMNODE"])
+        world.lose(me.node.number, other.node.number, CODES[code], world.dice.random() < 0.5)
+
+
+WEIGHTS = {
+    speak: 26,
+    listen: 24,
+    answer: 12,
+    notify: 4,
+    give_up: 4,
+    copy: 8,
+    collect: 8,
+    deliver: 10,
+    rest: 3,
+    die: 1,
+    lose: 1,
+}
+
+
 def play(world: World, steps: int) -> None:
-    """Random steps."""
-    dice, processes = world.dice, world.processes
-
-    def a_step() -> None:
-        me, other, third = dice.choice(processes), dice.choice(processes), dice.choice(processes)
-        act = dice.randrange(100)
-        nowait = dice.random() < 0.1
-        if act < 12:
-            world.know(me.node, other)
-            world.call(me, _core.SEND, other.endpoint, nowait)
-        elif act < 26:
-            world.know(me.node, other)
-            world.call(me, _core.SENDREC, other.endpoint, nowait)
-        elif act < 42:
-            world.call(me, _core.RECEIVE, _core.ANY, nowait)
-        elif act < 46:
-            world.know(me.node, other)
-            world.call(me, _core.RECEIVE, other.endpoint, nowait)
-        elif act < 50:
-            world.call(me, _core.RCVRQST, _core.ANY, nowait)
-        elif act < 62:
-            world.read_end(me)
-            if me.op is None and me.clients:
-                client = dice.choice(list(me.clients))
-                world.call(
-                    me,
-                    dice.choice([_core.REPLY, _core.REPLY, _core.SEND]),
-                    client,
-                    nowait,
-                    answers=me.clients[client][0],
-                )
-        elif act < 66:
-            world.know(me.node, other)
-            world.call(me, _core.NOTIFY, other.endpoint, value=dice.randrange(3))
-        elif act < 70:
-            world.give_up(me, dice.choice([CODES["TIMEDOUT"], CODES["INTR"]]))
-        elif act < 78:
-            if me is not other:
-                world.copy(me, *dice.choice([(me, other), (other, me), (other, third)]), dice.randrange(BYTES))
-        elif act < 86:
-            world.nodes.collect(me.node.number, dice.randrange(1, 4))
-        elif act < 94:
-            arriving = world.nodes[me.node.number].arriving
-            source = dice.choice(list(arriving))
-            world.nodes.deliver(me.node.number, source)
-        elif act < 97:
-            world.rest()
-        elif act < 98:
-            world.die(me)
-        elif act < 99 and me.node is not other.node:
-            world.lose(
-                me.node.number,
-                other.node.number,
-                CODES[dice.choice(["NOTCONN", "NOPROXY", "NOVMNODE"])],
-                dice.random() < 0.5,
-            )
-
-    for _ in range(steps):
-        a_step()
+    """Random steps, all VMs looked at after each."""
+    dice = world.dice
+    for act in dice.choices(list(WEIGHTS), list(WEIGHTS.values()), k=steps):
+        act(world, dice.choice(world.processes), dice.choice(world.processes), dice.random() < 0.1)
         world.check()
     world.rest()
     world.check()

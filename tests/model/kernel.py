@@ -129,7 +129,7 @@ class Kernel:
         if not slot.alive or slot.endpoint != peer:
             raise Refused(died)
         if slot.remote:
-            raise Refused(Code.NOPROXY)
+            raise Refused(Code.NOVMNODE)  # no route leads anywhere here
         return slot
 
     def default_priv(self, index: int) -> Priv:

@@ -35,8 +35,8 @@ class Code(IntEnum):
     BADPROC = -304
     BADPID = -305
     ENDPOINT = -306
-    NOPROXY = -307
     NOTBIND = -310
+    NOVMNODE = -319
     PROCSTS = -324
     ONCOPY = -328
     OVERRUN = -330

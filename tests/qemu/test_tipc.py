@@ -1,6 +1,9 @@
 """TIPC between two network namespaces, on a kernel that has it: what the tipc transport and its labs stand on."""
 
 import sys
+from pathlib import Path
+
+import pytest
 
 from qemu import guest
 
@@ -9,7 +12,7 @@ pytestmark = guest.marks()
 SERVE = """
 import socket
 sock = socket.socket(socket.AF_TIPC, socket.SOCK_SEQPACKET)
-sock.bind((socket.TIPC_ADDR_NAMESEQ, 17400, 1, 1, socket.TIPC_CLUSTER_SCOPE))
+sock.bind((socket.TIPC_ADDR_NAMESEQ, 7411, 1, 1, socket.TIPC_CLUSTER_SCOPE))
 sock.listen(1)
 print("ready", flush=True)
 conn, _ = sock.accept()
@@ -23,9 +26,9 @@ sock.settimeout(120)
 topology = socket.socket(socket.AF_TIPC, socket.SOCK_SEQPACKET)
 topology.settimeout(120)
 topology.connect((socket.TIPC_ADDR_NAME, socket.TIPC_TOP_SRV, socket.TIPC_TOP_SRV, 0))
-topology.send(struct.pack("5I8s", 17400, 1, 1, socket.TIPC_WAIT_FOREVER & 0xFFFFFFFF, socket.TIPC_SUB_SERVICE, b""))
+topology.send(struct.pack("5I8s", 7411, 1, 1, socket.TIPC_WAIT_FOREVER & 0xFFFFFFFF, socket.TIPC_SUB_SERVICE, b""))
 topology.recv(100)  # the service is there
-sock.connect((socket.TIPC_ADDR_NAME, 17400, 1, 0))
+sock.connect((socket.TIPC_ADDR_NAME, 7411, 1, 0))
 sock.sendall(b"over TIPC")
 print(sock.recv(1000).decode())
 """
@@ -45,3 +48,13 @@ def test_tipc_connects_two_nodes_of_a_lab() -> None:
     """The relay passes TIPC's frames; the supervisor has enabled the bearer on each node's interface."""
     done = guest.run([sys.executable, "-c", BETWEEN_NODES], timeout=300)
     assert done.checked().strip() == "CPIT revo"
+
+
+SUITE = Path(__file__).parent.parent / "cluster" / "test_conformance.py"
+
+
+@pytest.mark.skipif(not SUITE.exists(), reason="this version has no transports yet")
+def test_the_transport_tipc_passes_the_suite_of_all_transports() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "tipc", str(SUITE)]
+    done = guest.run(command, timeout=1500, environment={"DRVS_TEST_PATIENCE": "20"})
+    assert "skipped" not in done.checked().splitlines()[-1], done.output[-4000:]

@@ -26,6 +26,7 @@ def payloads(blob: bytes | memoryview) -> list[bytes]:
     found, offset = [], 0
     while offset < len(blob):
         length = int.from_bytes(blob[offset : offset + 4], "little")
+        assert length >= 4, "a record that is none"
         found.append(bytes(blob[offset + 4 : offset + length]))
         offset += length
     return found

@@ -64,3 +64,22 @@ def misuse(me: drvs.Endpoint, vm: drvs.VM) -> None:
     me.receive(timeout="1")  # type: ignore[arg-type]
     me.copy("text", (5, 0))  # type: ignore[arg-type]
     vm.bind(slot="10")  # type: ignore[arg-type]
+
+
+def joining(node: drvs.Node, vm: drvs.VM) -> None:
+    """Other nodes, and the proxies that lead there."""
+    with node.bind_proxies("wire", 0, sender_pid=1234) as pair:
+        assert_type(pair, drvs.ProxyPair)
+        node.node_up("far", 1, pair.px)
+        vm.add_node(1)
+        pair.connect(node=1)
+        command = pair.get_remote(timeout=1.5)
+        assert_type(command, drvs.Command)
+        assert_type(command.message, drvs.Message)
+        pair.put_local(drvs.Command.from_record(command.answer(drvs.Code.DSTDIED).to_record()))
+        assert_type(pair.sender.take(64), list[tuple[int, bytes]])
+        assert_type(pair.receiver.put(b"", snode=1), list[tuple[int, int]])
+        assert_type(pair.info(), drvs.PairInfo)
+    assert_type(node.proxies(), list[drvs.PairInfo])
+    assert_type(node.node_info(1), drvs.PeerInfo)
+    assert_type(node.nodes(), list[drvs.PeerInfo])

@@ -372,7 +372,7 @@ def test_the_stub_describes_the_module() -> None:
         return targets | {n.name for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
 
     public = {name for name in dir(_core) if not name.startswith("__")}
-    assert names(tree.body) - {"Bytes", "Privileges", "ErrorFactory", "CopyFallback"} == public
+    assert names(tree.body) - {"Bytes", "Privileges", "ErrorFactory", "CopyFallback", "ProxyFallback"} == public
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             offered = {name for name in vars(getattr(_core, node.name)) if not name.startswith("__")}

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from drvs.api import ptracer
 from drvs.api.binding import map_region
 from drvs.base.codes import Code
 from drvs.base.errors import DrvsError
@@ -59,6 +60,7 @@ class Carrier:
         with client.call("proxy_attach", px=px, role=role, tid=threading.get_native_id(), begin=True) as reply:
             self.px, self.node, self._pair = int(reply["px"]), int(reply["node"]), int(reply["pair"])
             self.core = Proxy(self.px, self.node, role == "sender", role == "receiver")
+            ptracer.allow(reply["noded"])
             self._changed = reply.take_fd()
             self._epoll.register(self._changed, select.EPOLLIN | select.EPOLLET)
             with open(reply.take_fd(), "r+b", buffering=0) as ledger:

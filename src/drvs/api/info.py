@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from drvs.base.flags import DebugMask, Misc, NodeFlag, PairFlag, Rts, VmState
-from drvs.base.ids import NONE, EndpointId, NodeId, ProcessNumber, VmId
+from drvs.base.ids import NO_PROXIES, NONE, EndpointId, NodeId, ProcessNumber, VmId
 
 _REQUESTS_ONLY = 1 << 28  # the core's own bit: RECEIVING, but requests alone
 _VISIBLE = 0x0FFFFFFF
@@ -84,6 +84,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
         getfrom, sendto: whom it receives from or sends to, NONE if it does neither.
         calling: it waits for the answer to a request that was taken.
         requests_only: it receives requests alone.
+        px: the proxy pair on which its call waits to be taken, -1 for none; of a proxy its own.
     """
 
     vmid: VmId
@@ -103,6 +104,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     sent_remote: int
     copied_local: int
     copied_remote: int
+    px: int = NO_PROXIES
 
     @classmethod
     def from_row(cls, vmid: int, row: dict[str, Any]) -> ProcessInfo:
@@ -126,6 +128,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
             sent_remote=row["sent_remote"],
             copied_local=row["copied_local"],
             copied_remote=row["copied_remote"],
+            px=row["px"],
         )
 
 

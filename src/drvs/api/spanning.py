@@ -37,7 +37,7 @@ def wait_until_spanning(client: Client, vmid: int, span: list[int], timeout: flo
         TimedOut: it does not, in time.
     """
     deadline = time.monotonic() + timeout
-    seen = {"after": 0, "epoch": ""}
+    after, epoch = 0, ""
     while True:
         nodes = client.call("getvminfo", vmid=vmid)["nodes"]
         missing = [node for node in span if not nodes >> node & 1]
@@ -46,8 +46,8 @@ def wait_until_spanning(client: Client, vmid: int, span: list[int], timeout: flo
             return
         if left <= 0:
             raise _not_everywhere(client, vmid, missing)
-        news = client.call("events", **seen, timeout_ms=int(min(left, 1.0) * 1000) + 1)
-        seen = {"after": news["last"], "epoch": news["epoch"]}
+        news = client.call("events", after=after, epoch=epoch, timeout_ms=int(min(left, 1.0) * 1000) + 1)
+        after, epoch = news["last"], news["epoch"]
 
 
 def _not_everywhere(client: Client, vmid: int, missing: list[int]) -> Exception:

@@ -90,6 +90,9 @@ CONNECT_WAIT_MS = _limit("connect_wait_ms", 25, "ms between two of them")
 IDLE_CONNECTIONS = _limit("idle_connections", 4, "connections to noded that a client keeps for its next calls")
 CALL_MS = _limit("call_ms", 30000, "ms that a management call waits for noded's answer beyond its own timeout")
 
+# The view
+VIEW_LOOK_MS = _limit("view_look_ms", 100, "ms between two looks of a mounted view for a noded that went away")
+
 # Endpoints
 SPIN_US = _limit("spin_us", 20, "microseconds of CPU-aware spinning before a wait sleeps; 0: none")
 
@@ -114,7 +117,10 @@ LINK_ACK_BYTES = _limit("link_ack_bytes", 1 << 18, "bytes received after which t
 LINK_ACK_MS = _limit("link_ack_ms", 100, "ms after which what was received is acknowledged at the latest")
 LINK_DIAL_MS = _limit("link_dial_ms", 100, "ms until an unreachable peer is tried again; doubled each time")
 LINK_DIAL_MAX_MS = _limit("link_dial_max_ms", 5000, "ms between two tries to reach a peer at most")
+LEASE_MS = _limit("lease_ms", 15000, "ms after which a node that is silent in the registry counts as gone")
+NATS_CALL_MS = _limit("nats_call_ms", 5000, "ms that one request to the registry may take")
 LINK_SPIN_US = _limit("link_spin_us", 50, "microseconds that the proxies look on after traffic, CPU-aware; 0: none")
+LINK_REPORT_MS = _limit("link_report_ms", 2000, "ms between two reports on links that are not connected")
 LINK_SLEEP_MS = _limit("link_sleep_ms", 1000, "ms that the proxies sleep at most before they look again")
 LINKS_RESTARTS = _limit("links_restarts", 16, "times that noded starts the proxies again because they ended")
 LINKS_STEADY_MS = _limit("links_steady_ms", 60000, "ms after which proxies that ended count as having worked")
@@ -131,6 +137,12 @@ DATAGRAM_ACK_MS = _limit("datagram_ack_ms", 5, "ms after which a datagram is ack
 DATAGRAM_RETRY_MS = _limit("datagram_retry_ms", 200, "ms until a datagram is sent again while the path is not known")
 DATAGRAM_RETRY_MIN_MS = _limit("datagram_retry_min_ms", 20, "ms until a datagram is sent again at least")
 DATAGRAM_RETRY_MAX_MS = _limit("datagram_retry_max_ms", 1000, "ms until a datagram is sent again at most")
+NATS_DATAGRAM_BYTES = _limit(
+    "nats_datagram_bytes", 1 << 16, "bytes of a NATS message; the server's max_payload is more"
+)
+NATS_QUEUE = _limit("nats_queue", 1024, "messages that wait on their way to or from NATS; more are dropped")
+NATS_CONNECT_MS = _limit("nats_connect_ms", 5000, "ms that a node waits for a NATS server at its start")
+NATS_RETRY_MS = _limit("nats_retry_ms", 500, "ms between two tries to reach NATS again")
 
 
 def unknown_names() -> list[str]:

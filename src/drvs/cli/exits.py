@@ -20,7 +20,7 @@ Exit status:
   0    all is well
   1    the operation failed, or a check did (doctor, demo)
   2    wrong usage
-  3    no node, or no lab, is running
+  3    no node is running; lab: there is none of that name
   4    not permitted
   5    no such VM, process, endpoint or node
   6    it exists already, or is in use

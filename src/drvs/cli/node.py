@@ -33,13 +33,27 @@ def up(
     copy_buf: Annotated[int | None, _limit("Bytes of one piece of a copy (32768).")] = None,
     copy_len_max: Annotated[int | None, _limit("Bytes of one copy at most (524288).")] = None,
     cluster: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Join the cluster that this file describes.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="Join the cluster that this file describes.", show_default=False),
     ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="With --cluster: no authentication and no encryption.")
-    ] = False,
+    nats: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Join through the registry of these NATS servers.", show_default=False),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --nats: the node's name (default: the host's).")
+    ] = None,
+    cluster_name: Annotated[str, typer.Option(metavar="NAME", help="With --nats: the cluster's name.")] = "drvs",
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="With --nats: be reached at tcp://HOST:PORT, too.", show_default=False),
+    ] = None,
+    credentials: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --nats: what `drvs ca issue` made for the node.")
+    ] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="No authentication and no encryption of links.")] = False,
     spin_us: Annotated[
-        int | None, typer.Option(metavar="US", min=0, help="With --cluster: spin of the proxies after traffic (50).")
+        int | None, typer.Option(metavar="US", min=0, help="Spin of the proxies after traffic (default: 50).")
     ] = None,
 ) -> None:
     """Start a node.
@@ -61,33 +75,17 @@ def up(
     }
     size = {name: value for name, value in asked.items() if value is not None}
     links = None
-    if cluster is not None:
-        links = _links(cluster, insecure, spin_us)
-        size = _size_in_cluster(cluster, node) | size
+    if cluster is not None or nats is not None:
+        from drvs.cli.joining import Wish, join
+
+        wish = Wish(cluster, nats, name, cluster_name, listen or [], credentials, insecure, spin_us)
+        node, asked_of_all, links = join(wish, node)
+        size = asked_of_all | size
     started = launch.up(node=node, foreground=foreground, init=not no_init, size=size, links=links)
     what = f"Node {started.node}" if started.node >= 0 else "A node (not initialised)"
     typer.echo(f"{what} is up: noded is process {started.pid}, in {started.runtime_dir}")
     if started.vms:
         typer.echo(f"It took over {started.vms} VMs with {started.endpoints} endpoints.")
-
-
-def _size_in_cluster(cluster: Path, node: int | None) -> dict[str, int]:
-    """What the cluster asks of a node; what is wrong with its file shows here, before anything is started."""
-    from drvs.base import limits, paths
-    from drvs.cluster.config import load
-
-    described, number = load(cluster), paths.node_id() if node is None else node
-    described.entry(number)
-    numbers = sorted(described.nodes)
-    nr_nodes = max(limits.NR_NODES, numbers[-1] + 1)
-    return {"nr_nodes": nr_nodes, "stripe": numbers.index(number), "stripes": len(numbers)}
-
-
-def _links(cluster: Path, insecure: bool, spin_us: int | None) -> list[str]:
-    """Options of the proxies' process."""
-    options = ["--cluster", str(cluster.absolute())]
-    options += ["--insecure"] if insecure else []
-    return options if spin_us is None else [*options, "--spin-us", str(spin_us)]
 
 
 def down(
@@ -152,6 +150,9 @@ def _show_status(found: dict[str, Any]) -> None:
     for holder in found["holders"]:
         out().print(f"[fail]stopped:[/] {plain(holder_text(holder))}")
         out().print(f"  [name]next:[/] let it go on (kill -CONT {holder['pid']}), or kill it")
+    if found["links"]:
+        typer.echo()
+        _show_links(found["links"])
     if found["vms"]:
         typer.echo()
         _show_vms(found["vms"])
@@ -165,6 +166,25 @@ def holder_text(holder: dict[str, Any]) -> str:
         f"VM {holder['vmid']} '{holder['vm_name']}': its lock has been held for {holder['seconds']:.0f} s by process "
         f"{holder['pid']} ({holder['name']}), which is {holder['state']}"
     )
+
+
+def _show_links(rows: list[dict[str, Any]]) -> None:
+    """The other nodes of the cluster; of one that is not connected, why its last connection ended."""
+    from drvs.ui.table import Column, number, plain, show
+
+    styles = {"connected": "ok", "interrupted": "warn"}
+    cells = [
+        [
+            str(row["node"]),
+            plain(str(row["name"])),
+            f"[{styles.get(row['state'], 'fail')}]{plain(str(row['state']))}[/]",
+            plain(str(row["address"] or row["addresses"])),
+            "" if row["state"] == "connected" else plain(str(row["reason"])),
+        ]
+        for row in rows
+    ]
+    columns = [number("node"), Column("name", style="name"), Column("link"), Column("address")]
+    show([*columns, Column("last", fold=True)], cells)
 
 
 def _show_vms(rows: list[dict[str, Any]]) -> None:

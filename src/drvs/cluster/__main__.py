@@ -1,36 +1,38 @@
-"""`python -m drvs.cluster`: the standard proxies of a node in the foreground. noded starts it for `drvs up --cluster`."""
+"""`python -m drvs.cluster`: the standard proxies of a node in the foreground. noded starts it for `drvs up --cluster`
+and `drvs up --nats`.
+"""
 
 import argparse
 import os
 import select
 import signal
 import sys
+from pathlib import Path
 
 from drvs.base import limits
 from drvs.base.errors import DrvsError
-from drvs.cluster.config import ClusterFileError, load
 from drvs.cluster.proxies.noded import Noded
+from drvs.cluster.proxies.plan import Plan, from_file, from_registry
 from drvs.cluster.proxies.process import Proxies
-from drvs.cluster.proxies.setup import build_links
+from drvs.cluster.proxies.setup import Joined
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the proxies until SIGTERM, or until the node is gone; returns the exit status (0 ended, 1 could not start)."""
+    """Run the proxies until SIGTERM, or until the node is gone. Exit status: 0 ended, 1 could not start."""
     options = _parse(argv)
-    try:
-        cluster = load(options.cluster)
-        noded = Noded(options.runtime_dir)
-    except (ClusterFileError, DrvsError) as error:
-        _say(options.ready_fd, str(error))
-        return 1
     epoll = select.epoll()
     try:
-        links = build_links(cluster, noded, epoll, insecure=options.insecure)
-    except (OSError, ValueError, DrvsError) as error:
+        noded = Noded(options.runtime_dir)
+    except DrvsError as error:
         _say(options.ready_fd, str(error))
-        noded.close()
         return 1
-    proxies = Proxies(noded, links, epoll, options.spin_us)
+    try:
+        joined = Joined(_plan(options, noded.number), noded, epoll)
+        proxies = Proxies(noded, joined.links, joined.registry, epoll, options.spin_us)
+    except (OSError, ValueError, RuntimeError, DrvsError) as error:
+        noded.close()
+        _say(options.ready_fd, str(error))
+        return 1
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: proxies.stop())
     _say(options.ready_fd, "ready")
@@ -38,9 +40,16 @@ def main(argv: list[str] | None = None) -> int:
         proxies.run()
     except DrvsError:
         pass  # the node has ended, and the proxies with it
-    links.close()
+    joined.close()
     noded.close()
     return 0
+
+
+def _plan(options: argparse.Namespace, node: int) -> Plan:
+    if options.cluster is not None:
+        return from_file(options.cluster, node, insecure=options.insecure)
+    credentials = None if options.insecure else Path(options.credentials)
+    return from_registry(options.nats, options.cluster_name, node, options.name, credentials, options.listen)
 
 
 def _say(fd: int | None, word: str) -> None:
@@ -58,9 +67,15 @@ def _say(fd: int | None, word: str) -> None:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m drvs.cluster", description="the standard proxies of a drvs node")
     parser.add_argument("--runtime-dir", required=True, help="where the node lives")
-    parser.add_argument("--cluster", required=True, help="the cluster file")
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("--cluster", help="the cluster file")
+    how.add_argument("--nats", help="NATS servers, whose registry has the cluster")
+    parser.add_argument("--cluster-name", default="drvs", help="with --nats: the name of the cluster")
+    parser.add_argument("--name", default="", help="with --nats: the name of the node")
+    parser.add_argument("--listen", action="append", default=[], help="with --nats: an address to be reached at")
+    parser.add_argument("--credentials", help="with --nats: the folder that the node proves itself with")
     parser.add_argument("--insecure", action="store_true", help="no authentication, no encryption")
-    parser.add_argument("--spin-us", type=int, default=limits.LINK_SPIN_US, help="microseconds of looking after traffic")
+    parser.add_argument("--spin-us", type=int, default=limits.LINK_SPIN_US, help="spin after traffic, in microseconds")
     parser.add_argument("--ready-fd", type=int, help="descriptor on which to say `ready`, or why not")
     return parser.parse_args(argv)
 

@@ -3,14 +3,14 @@
     [cluster]
     name = "physics"              # at most 15 bytes; nodes of another cluster are refused
     insecure = false              # true: no authentication, no encryption
-    credentials = "node-{id}"     # the folder that `drvs ca issue` made; relative to the file, {id} is the node's
-    nats = "nats://broker:4222"   # for nodes without an address, which are reached through it
+    credentials = "ca/node-{id}"  # what `drvs ca` made for a node; relative to this file; {id} or {name} stands for it
+    nats = "nats://broker:4222"   # the servers for addresses nats://, separated by commas
 
     [[node]]
     id = 0                        # what `drvs up --node` says there
     name = "alpha"                # default: node0
-    address = "tcp://alpha:7400"  # where the others reach it (tcp, udp, tipc, nats)
-    listen = "tcp://0.0.0.0:7400" # where it waits for them; default: its address
+    address = "tcp://alpha:7411"  # where the others reach it, or a list; default, if there is a NATS server: nats://
+    listen = "tcp://0.0.0.0:7411" # where it waits for them; default: its address
 
 Every error names the file, the line, and what to write there.
 """
@@ -21,12 +21,14 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from drvs.base import limits
 from drvs.cluster.transports.address import Address, parse
+
+_NATS = re.compile(r"(nats|tls|ws|wss)://[^\s,]+")
 
 
 class ClusterFileError(ValueError):
@@ -51,19 +53,23 @@ class NodeEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     id: int
     name: str = ""
-    address: str = ""
-    listen: str = ""
+    address: str | tuple[str, ...] = ()
+    listen: str | tuple[str, ...] = ()
 
     @property
-    def reached_at(self) -> Address | None:
-        """Where the others reach it; None: through the cluster's NATS."""
-        return parse(self.address) if self.address else None
+    def addresses(self) -> list[Address]:
+        """Where the others reach it, the best one first."""
+        return [parse(text) for text in texts(self.address)] or [Address("nats")]
 
     @property
-    def listens_at(self) -> Address | None:
-        """Where it waits for the others itself; None: nowhere."""
-        text = self.listen or self.address
-        return parse(text) if text else None
+    def listens(self) -> list[Address]:
+        """Where it waits for the others itself."""
+        return [parse(text) for text in texts(self.listen)] or self.addresses
+
+
+def texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return what is one string or several as several."""
+    return (value,) if isinstance(value, str) else value
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +79,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     insecure: bool = False
     credentials: str = ""
     nats: str = ""
+
+    @property
+    def nats_servers(self) -> list[str]:
+        """The NATS servers, one URL each."""
+        return [word.strip() for word in self.nats.split(",") if word.strip()]
 
 
 class Cluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,11 +115,12 @@ class Cluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.nodes[node]
 
     def credentials(self, node: int) -> Path | None:
-        """Return the folder that a node proves itself with, as an absolute path; None if the file names none."""
-        if not self.cluster.credentials:
+        """Return the folder with a node's certificates, an absolute path; None if the file names none."""
+        text = self.cluster.credentials
+        if not text:
             return None
-        text = self.cluster.credentials.replace("{id}", str(node)).replace("{name}", self.entry(node).name)
-        return Path(self.file).absolute().parent / text
+        name = text.replace("{id}", str(node)).replace("{name}", self.entry(node).name)
+        return Path(self.file).absolute().parent / name
 
 
 def load(file: str | os.PathLike[str]) -> Cluster:
@@ -157,7 +169,9 @@ def dumps(cluster: Cluster) -> str:
 
 def _assignments(what: msgspec.Struct) -> list[str]:
     values = msgspec.structs.asdict(what)
-    return [f"{key} = {_literal(value)}" for key, value in values.items() if value != "" and value is not False]
+    return [
+        f"{key} = {_literal(value)}" for key, value in values.items() if value not in ("", ()) and value is not False
+    ]
 
 
 def _literal(value: object) -> str:
@@ -187,47 +201,46 @@ class _Check:
 
     def _settings(self, settings: Settings) -> None:
         self._name("cluster", None, settings.name)
-        if settings.nats:
-            self._servers(settings.nats)
+        if settings.insecure and settings.credentials:
+            self._fail("cluster", None, "insecure", "insecure = true and credentials contradict each other: drop one")
+        for server in settings.nats_servers:
+            if not _NATS.fullmatch(server):
+                self._fail("cluster", None, "nats", f"{server!r} is no NATS server: write nats://HOST:4222")
 
     def _entry(self, index: int, entry: NodeEntry) -> None:
         if not 0 <= entry.id < limits.MAX_NODES:
             self._fail("node", index, "id", f"id is {entry.id}: a node id is from 0 to {limits.MAX_NODES - 1}")
         self._name("node", index, entry.name)
         for key in ("address", "listen"):
-            if text := getattr(entry, key):
-                self._address("node", index, key, text, ("tcp", "udp", "tipc", "nats"))
+            for text in texts(getattr(entry, key)):
+                self._address(index, key, text)
         if not entry.address and not self.cluster.cluster.nats:
-            self._fail("node", index, "id", f'node {entry.id} has no address: write address = "tcp://HOST:PORT"')
+            self._fail("node", index, "id", f'node {entry.id} has no address: write address = "tcp://HOST:7411"')
 
     def _name(self, table: str, index: int | None, name: str) -> None:
         if not name or len(name.encode()) > limits.NAME_BYTES:
             self._fail(table, index, "name", f"name is {name!r}: a name has 1 to {limits.NAME_BYTES} bytes")
 
-    def _address(self, table: str, index: int | None, key: str, text: str, allowed: tuple[str, ...]) -> None:
+    def _address(self, index: int, key: str, text: str) -> None:
         try:
             found = parse(text)
         except ValueError as error:
-            self._fail(table, index, key, f"{key} = {error}")
-        if found.scheme not in allowed or (found.port == 0 and found.scheme in ("tcp", "udp")):
-            self._fail(table, index, key, f"{key} is {text!r}: write {allowed[0]}://HOST:PORT")
-
-    def _servers(self, text: str) -> None:
-        for server in text.split(","):
-            if not re.fullmatch(r"(nats|tls)://[^\s/]+", server.strip()):
-                self._fail("cluster", None, "nats", f"nats is {text!r}: write nats://HOST:PORT, several with commas")
+            self._fail("node", index, key, f"{key} = {error}")
+        if found.port == 0 and found.scheme in ("tcp", "udp"):
+            self._fail("node", index, key, f"{key} is {text!r}: the others have to know its port")
+        if found.scheme == "nats" and not self.cluster.cluster.nats:
+            self._fail("node", index, key, f'{key} = "nats://" needs nats = "nats://HOST:4222" in [cluster]')
 
     def _unique(self, key: str) -> None:
         seen: dict[Any, int] = {}
         for index, entry in enumerate(self.cluster.node):
-            value = getattr(entry, key)
-            if value in seen:
-                first = _line(self.text, "node", seen[value], key) or _line(self.text, "node", seen[value], None)
-                self._fail("node", index, key, f"{key} {value!r} is taken by the node in line {first}")
-            if value != "":
-                seen[value] = index
+            found = getattr(entry, key)
+            for value in texts(found) if key == "address" else (found,):
+                if seen.setdefault(value, index) != index and value != "nats://":
+                    first = _line(self.text, "node", seen[value], key) or _line(self.text, "node", seen[value], None)
+                    self._fail("node", index, key, f"{key} {value!r} is taken by the node in line {first}")
 
-    def _fail(self, table: str, index: int | None, key: str, problem: str) -> None:
+    def _fail(self, table: str, index: int | None, key: str, problem: str) -> NoReturn:
         line = _line(self.text, table, index, key) or _line(self.text, table, index, None)
         raise ClusterFileError(self.cluster.file, line, problem)
 

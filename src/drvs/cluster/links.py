@@ -23,6 +23,7 @@ import msgspec
 from drvs.base import limits
 from drvs.cluster.peers import Peer, Reason, reasons
 from drvs.cluster.session import Ended, Established, Event, Exchange, Session
+from drvs.cluster.session.events import keep
 from drvs.cluster.timers import Timers
 from drvs.cluster.transports.address import Address
 from drvs.cluster.transports.carrier import Carrier, Poller, Source, Transport
@@ -376,12 +377,3 @@ class Links:
         if self._epoll is not None:
             self._epoll.close()
         return events
-
-
-def keep(event: Event) -> Event:
-    """Return an event that keeps: with a copy of what looks into a buffer."""
-    from drvs.cluster.session import Records
-
-    if isinstance(event, Records) and not isinstance(event.blob, bytes):
-        return Records(event.node, bytes(event.blob), event.count)
-    return event

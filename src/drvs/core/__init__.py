@@ -17,10 +17,10 @@ from drvs.core._core import (
     encode_command,
     now_ns,
     refuse_command,
-    this_cpu,
     set_copy_fallback,
     set_error_factory,
     span_of,
+    this_cpu,
 )
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "set_copy_fallback",
     "set_error_factory",
     "span_of",
+    "this_cpu",
 ]

@@ -16,6 +16,7 @@ Privileges: TypeAlias = tuple[int, int, int, int, int, int, int, int]
 
 ErrorFactory: TypeAlias = Callable[[int, str, int, int | None, Endpoint], BaseException]
 CopyFallback: TypeAlias = Callable[[Endpoint, int, int, int, int, int, int, int], int]
+ProxyFallback: TypeAlias = Callable[[Region, int, int, int, int, int, int, int], int]
 
 VERSION: Final[str]
 CODES: Final[dict[str, int]]
@@ -574,7 +575,7 @@ class Region:
     Methods return the core's codes and raise only for arguments (TypeError, OverflowError, ValueError). They
     act through one of the VM's kernel slots and wait for its lock, `lock_ms` at most where they take that (code
     TIMEDOUT), with the GIL let go. Use a Region from one thread at a time, and a kernel slot in one process at
-    a time.
+    a time: only `bind`, which owes nobody a wake-up, may be called through one by many.
 
     Args:
         fd: the file; it can be closed afterwards.
@@ -821,6 +822,9 @@ class Proxy:
         """Have the doorbell rung when there is something to take. False: there is already."""
     def ready(self) -> bool:
         """Whether there seems to be something to take; a look without any lock, for spinning."""
+    fallback: ProxyFallback | None
+    """Who copies where Linux refuses it to this process. Called as fallback(region, src_slot, src_pid, src_address,
+    dst_slot, dst_pid, dst_address, nbytes), with slot -1 for this process itself; returns a code."""
     @property
     def px(self) -> int: ...
     @property
@@ -842,14 +846,14 @@ def encode_command(fields: dict[str, Any], /) -> bytes:
 def decode_command(record: Buffer, /) -> dict[str, Any]:
     """Return the fields of one record; ValueError says what is wrong with it."""
 
-def this_cpu() -> int:
-    """Return the CPU that this thread runs on; -1 if that cannot be known."""
-
 def refuse_command(record: Buffer, code: int) -> tuple[int, bytes] | None:
     """Return what tells the other side that a record came to nothing here, and the node it goes to; None: nobody waits.
 
     `record` may be followed by others. This is for what `Proxy.put` returns.
     """
+
+def this_cpu() -> int:
+    """Return the CPU that this thread runs on; -1 if that cannot be known."""
 
 def now_ns() -> int:
     """Return CLOCK_MONOTONIC in nanoseconds: the clock of all deadlines."""
@@ -909,6 +913,9 @@ def image_wait(tid: int, spin_us: int, keep_dead: bool, /) -> tuple[int, int]:
     Raises:
         ChildProcessError: there is nothing to wait for.
     """
+
+def image_interrupt(ident: int, exception: type[BaseException], /) -> bool:
+    """Raise an exception in another Python thread, at its next step; False if there is no such thread."""
 
 def image_smaps(text: bytes, /) -> list[tuple[int, int, int, bool, int, int, str, int, str]]:
     """Return start, end, protection, shared, offset, inode, name, own KiB and flags of each mapping in a smaps."""

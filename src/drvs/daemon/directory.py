@@ -1,7 +1,8 @@
 """Names of other nodes: who has which there, as their nodes told; `lookup` finds them as if they were here.
 
 A process of another node is bound here when somebody first looks it up. It is unbound here when its node says that it
-has gone: those who wait on it go on.
+has gone: those who wait on it go on. Often the core knows before, from a call that came back: then its name is nobody's
+until its node says who has it.
 """
 
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ class Directory:
         self._node = node
         self._by_name: dict[tuple[int, str], list[Entry]] = {}
         self._by_endpoint: dict[tuple[int, int, int], Entry] = {}  # by node, VM, endpoint
+        self._met: set[Entry] = set()  # those that have been bound here
 
     def __len__(self) -> int:
         return len(self._by_endpoint)
@@ -79,6 +81,7 @@ class Directory:
         entry = self._by_endpoint.pop((node, vmid, endpoint), None)
         if entry is None:
             return
+        self._met.discard(entry)
         same = self._by_name[vmid, entry.name]
         same.remove(entry)
         if not same:
@@ -105,10 +108,14 @@ class Directory:
             return None
         present = mirrors.at(vm, slot)
         if present is not None and (present.node, present.endpoint) == (entry.node, entry.endpoint):
+            self._met.add(entry)
             vm.mirror_names[name] = entry.endpoint
             return present
+        if entry in self._met:  # and the core has unbound it
+            return None
         if present is not None:  # somebody who had the slot before, and is gone
             mirrors.unbind(self._node, vm, present)
         mirror = mirrors.bind(vm, slot, entry.endpoint, entry.node, name)
+        self._met.add(entry)
         self._node.waits.mirrored(vm.serial, mirror)
         return mirror

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from drvs.base.flags import Rts
 from drvs.base.ids import NO_PID
-from drvs.core._core import BIND_REMOTE
+from drvs.core._core import BIND_REMOTE, RTS_CLOSING
 from drvs.daemon.vm import Vm
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ class Mirror(NamedTuple):
 
 
 def bind(vm: Vm, slot: int, endpoint: int, node: int, name: str) -> Mirror:
-    """Bind one that has been judged.
+    """Bind one that has been judged. One who had the slot before and whose unbinding is under way is unbound first.
 
     Raises:
         Refused: by the region's code.
     """
+    if vm.is_free(slot) and (seen := vm.snapshot(slot))["rts_all"] & RTS_CLOSING:
+        vm.region.unbind(slot, seen["incarnation"], force=True, lock_ms=vm.lock_ms)
     code, endpoint, incarnation = vm.region.bind(
         slot, NO_PID, NO_PID, node, BIND_REMOTE, endpoint, name, lock_ms=vm.lock_ms
     )

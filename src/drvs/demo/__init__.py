@@ -1,12 +1,15 @@
-"""`drvs demo`: a file server, eight clients, and a sudden death; then a program put aside, brought back, multiplied.
+"""`drvs demo`: a file server, eight clients, and what can happen to them; then a program put aside and multiplied.
 
-    show.py      the first act: what happens when, and whether all of it was right
+    show.py      both acts
+    play.py      the first act: what happens when
+    stage.py     the nodes that it is played on
     cast.py      the processes on stage and the events they report
     server.py    a file server, in sixty lines
-    client.py    fetches every file and compares digests
+    client.py    fetches every file
+    report.py    how they tell what happens to them
     wire.py      the messages the two exchange
     tree.py      the files, and what their digests have to be
-    verdict.py   the final table and picture
+    verdict.py   whether all was right, the final table and picture
     workshop.py  the second act
     fit.py       the script that is put aside in mid-loop
     rivals.py    the same answers by processes of multiprocessing

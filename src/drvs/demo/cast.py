@@ -2,12 +2,13 @@
 
 In the first act:
 
-bound       endpoint            a client has its endpoint
-progress    files               so many files done
-died        code, server, file  a call ended because the server died
-resumed     server              the client found the server's name again
-finished    digests, bytes, latencies
-gone        status              the process ended (made up here, when its pipe closes)
+bound       endpoint, pid           the server has its endpoint; a client: endpoint alone
+progress    files                   so many files done
+waited      file, began, ended      a call took long
+died        code, server, file, at  a call ended because the server died
+resumed     server                  the client found the server's name again
+finished    digests, bytes, latencies, miscounted
+gone        status                  the process ended (made up here, when its pipe closes)
 
 In the second:
 
@@ -28,17 +29,34 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drvs.demo.scratch import interruptions_wait
+
+if TYPE_CHECKING:
+    from drvs.lab import LabNode
 
 CLIENTS = 8
+_PATIENCE_S = 10.0
 
 
 class Actor:
-    """One process of the demo."""
+    """One process of the demo; `node`: of a lab, on which it runs."""
 
-    def __init__(self, title: str, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        module: str,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        node: LabNode | None = None,
+    ) -> None:
         self.title = title
+        self.node = node
         command = [sys.executable, "-m", f"drvs.{module}", *arguments]
+        if node is not None:
+            command = node.command(command)
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, process_group=0, env=env
         )
@@ -48,8 +66,13 @@ class Actor:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
-        return self.process.pid
+        """Its process id, as it is known here; with namespaces, it is a child of what was started."""
+        started = self.process.pid
+        try:
+            children = Path(f"/proc/{started}/task/{started}/children").read_text().split()
+        except OSError:  # a kernel without this file; killing the parent does as well
+            children = []
+        return int(children[0]) if self.node and children else started
 
     def fileno(self) -> int:
         """The pipe that its events come through."""
@@ -72,10 +95,14 @@ class Actor:
         return event
 
     def end(self) -> None:
-        """Kill it if it lives, and collect it."""
+        """End it if it lives, and collect it."""
         with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        try:
+            self.process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.wait()
+            self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
 
@@ -91,8 +118,9 @@ class Cast:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for actor in self.actors:
-            actor.end()
+        with interruptions_wait():
+            for actor in self.actors:
+                actor.end()
         self._selector.close()
 
     def enter(self, actor: Actor) -> Actor:
@@ -108,13 +136,23 @@ class Cast:
             TimeoutError: nothing came for `patience_s` seconds.
         """
         while True:
-            began = time.monotonic()
-            ready = self._selector.select(patience_s)
-            if not ready and time.monotonic() - began >= patience_s:
+            began, heard = time.monotonic(), False
+            for actor, event in self._heard(patience_s):
+                heard = True
+                yield actor, event
+            if not heard and time.monotonic() - began >= patience_s:
                 raise TimeoutError(f"nothing happened for {patience_s:.0f} s")
-            for key, _ in ready:
-                actor: Actor = key.fileobj  # type: ignore[assignment]
-                for event in actor.read():
-                    if event["event"] == "gone":
-                        self._selector.unregister(actor)
-                    yield actor, event
+
+    def events_for(self, seconds: float) -> Iterator[tuple[Actor, dict[str, Any]]]:
+        """Yield the events of so many seconds."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            yield from self._heard(left)
+
+    def _heard(self, timeout_s: float) -> Iterator[tuple[Actor, dict[str, Any]]]:
+        for key, _ in self._selector.select(timeout_s):
+            actor: Actor = key.fileobj  # type: ignore[assignment]
+            for event in actor.read():
+                if event["event"] == "gone":
+                    self._selector.unregister(actor)
+                yield actor, event

@@ -1,7 +1,7 @@
 """A client of the demo: `python -m drvs.demo.client VM LIST FIRST` fetches all files of LIST, from number FIRST on.
 
-What happens to it goes to stdout, one JSON object a line (see `cast.py`). When the server dies it waits until the name
-is bound again, and repeats the call it was in: fetching twice does no harm.
+It knows nothing of nodes: the server may run anywhere. When the server dies it waits until the name is bound again, and
+repeats the call it was in: fetching twice does no harm.
 """
 
 from __future__ import annotations
@@ -11,19 +11,15 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import drvs
+from drvs.demo.report import report
 from drvs.demo.wire import ABSENT, FETCH, NAME_BYTES, ROOM_BYTES, SERVER_NAME
 
 _PATIENCE_S = 30.0
-_REPORT_EVERY = 20
-
-
-def report(event: str, **facts: Any) -> None:
-    """Tell the demo what happened."""
-    sys.stdout.write(json.dumps({"event": event, **facts}) + "\n")
-    sys.stdout.flush()
+_REPORT_EVERY = 10
+_LONG_NS = 300_000_000
+"""A call that takes longer is told of."""
 
 
 class Client:
@@ -39,6 +35,8 @@ class Client:
         self.latencies: list[int] = []
         self.bytes = 0
         self.deaths = 0
+        self.calls = 0  # to this server
+        self.miscounted = 0  # answers from which a call was lost, or came twice
 
     def call(self, path: str, offset: int) -> drvs.Message:
         """Ask for one piece of a file; go on with the next server if this one dies."""
@@ -50,12 +48,21 @@ class Client:
                 answer = self.endpoint.sendrec(self.server, self.message)
             except (drvs.PeerDied, drvs.NotBound) as error:
                 self.deaths += 1
-                report("died", code=error.code.canonical, server=int(self.server), file=path)
-                self.server = self.vm.lookup(SERVER_NAME, timeout=_PATIENCE_S)
+                report("died", code=error.code.canonical, server=int(self.server), file=path, at=time.monotonic())
+                self.server, self.calls = self.vm.lookup(SERVER_NAME, timeout=_PATIENCE_S), 0
                 report("resumed", server=int(self.server))
                 continue
-            self.latencies.append(time.perf_counter_ns() - start)
+            self.answered(answer, path, time.perf_counter_ns() - start)
             return answer
+
+    def answered(self, answer: drvs.Message, path: str, took_ns: int) -> None:
+        """Note an answer."""
+        self.latencies.append(took_ns)
+        self.calls += 1
+        self.miscounted += answer.m7_i4 != self.calls
+        if took_ns > _LONG_NS:
+            now = time.monotonic()
+            report("waited", file=path, began=now - took_ns / 1e9, ended=now)
 
     def fetch(self, path: str) -> str:
         """Fetch a whole file and return its digest; empty if the server does not have it."""
@@ -88,7 +95,13 @@ def main(vm_name: str, list_file: str, first: str) -> None:
                 client.fetch(path)  # far ahead of the others: call on, so as not to miss what is to come
             if done % _REPORT_EVERY == 0:
                 report("progress", files=done)
-        report("finished", digests=digests, bytes=client.bytes, latencies=client.latencies)
+        report(
+            "finished",
+            digests=digests,
+            bytes=client.bytes,
+            latencies=client.latencies,
+            miscounted=client.miscounted,
+        )
 
 
 if __name__ == "__main__":

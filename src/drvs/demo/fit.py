@@ -11,7 +11,7 @@ import os
 import random
 from typing import Any
 
-from drvs.demo.client import report
+from drvs.demo.report import report
 
 try:
     import numpy as np

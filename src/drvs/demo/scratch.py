@@ -24,7 +24,7 @@ def _terminated(_number: int, _frame: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def _interruptions_wait() -> Iterator[None]:
+def interruptions_wait() -> Iterator[None]:
     """Let Ctrl-C and its like wait until the block is done: half a start could not be cleaned up."""
     came: list[int] = []
     former = {number: signal.signal(number, lambda n, _: came.append(n)) for number in _ENDING}
@@ -78,12 +78,12 @@ def scratch_node(title: str, **limits: int) -> Iterator[Node]:
     try:
         with endings_interrupt(), _environment(_VARIABLE, runtime_dir):
             try:
-                with _interruptions_wait():
+                with interruptions_wait():
                     launch.up(runtime_dir, size=limits)
                 with connect(runtime_dir) as node:
                     yield node
             finally:
-                with contextlib.suppress(DaemonGone), _interruptions_wait():
+                with contextlib.suppress(DaemonGone), interruptions_wait():
                     launch.down(runtime_dir)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ import os
 import sys
 
 import drvs
+from drvs.demo.report import report
 from drvs.demo.wire import ABSENT, FETCH, GIVEN, NAME_BYTES, ROOM_BYTES, SERVER_NAME, SERVER_SLOT
 
 
@@ -21,6 +22,7 @@ class FileServer:
         self.folder = os.open(folder, os.O_PATH | os.O_DIRECTORY)
         self.name = endpoint.block(NAME_BYTES)
         self.room = endpoint.block(ROOM_BYTES)
+        self.calls: dict[int, int] = {}
 
     def open(self, request: drvs.Message) -> int:
         """Open the file the client names.
@@ -48,6 +50,7 @@ class FileServer:
 
     def answer(self, request: drvs.Message) -> None:
         """Turn a request into its answer; whatever is wrong with a client is no trouble of the server's."""
+        count = self.calls[request.source] = self.calls.get(request.source, 0) + 1
         try:
             if request.type == FETCH:
                 self.fetch(request)
@@ -55,6 +58,7 @@ class FileServer:
                 request.type = ABSENT
         except (drvs.DrvsError, OSError, ValueError):
             request.type = ABSENT
+        request.m7_i4 = count
 
     def serve(self) -> None:
         """Answer for ever."""
@@ -70,7 +74,9 @@ class FileServer:
 def main(vm_name: str, folder: str) -> None:
     """Bind as the file server and serve."""
     with drvs.connect().vm(vm_name).bind(SERVER_SLOT, SERVER_NAME) as endpoint:
-        FileServer(endpoint, folder).serve()
+        server = FileServer(endpoint, folder)
+        report("bound", endpoint=endpoint.endpoint, pid=os.getpid())
+        server.serve()
 
 
 if __name__ == "__main__":

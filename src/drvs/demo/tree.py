@@ -7,7 +7,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-_NOT_THE_LIBRARY = ("site-packages", "dist-packages", "__pycache__")
+_NOT_THE_LIBRARY = ("site-packages", "dist-packages", "__pycache__", "test", "tests", "idle_test")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Tree:
 
 
 def standard_library() -> Tree:
-    """Read Python's standard library: every source file that belongs to it and can be read."""
+    """Read Python's standard library: every source file that belongs to it and can be read, but for its tests."""
     folder = Path(sysconfig.get_path("stdlib")).resolve()
     digests, nbytes = {}, 0
     for path in sorted(folder.rglob("*.py")):

@@ -4,6 +4,9 @@
     GIVEN   m7_i1 bytes written to the client's room, m7_i2 bytes the file has
     ABSENT  there is no such file
 
+In both answers m7_i4 is how many calls of this client the server has taken: whether one was lost, or came twice,
+shows in the next answer.
+
 Name and content never travel in a message: the server copies them from and to the client's memory while the client
 waits.
 """
@@ -12,7 +15,7 @@ FETCH, GIVEN, ABSENT = 1, 2, 3
 
 SERVER_NAME = "files"
 SERVER_SLOT = 1
-"""FS of the guide: a system slot, which only root or the node's owner may bind."""
+"""FS of the guide: a system slot, whose endpoint is its number."""
 
-ROOM_BYTES = 2048
+ROOM_BYTES = 32768
 NAME_BYTES = 4096

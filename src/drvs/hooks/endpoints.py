@@ -14,7 +14,7 @@ def hang_up() -> None:
 
 def unbind() -> None:
     """Forget what this process was bound to before it was restored."""
-    for name in ("drvs.api.binding", "drvs.compat.mnx.threads"):
+    for name in ("drvs.api.binding", "drvs.compat.mnx.threads", "drvs.compat.mnx.proxying"):
         module = sys.modules.get(name)
         if module is not None:
             module.start_over()

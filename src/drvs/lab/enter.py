@@ -1,4 +1,4 @@
-"""`python -m drvs.lab.enter FOLDER NODE PID COMMAND…`: run a command on a node of a lab.
+"""`python -m drvs.lab.enter FOLDER NODE PID shell|run COMMAND…`: run a command on a node of a lab.
 
 With namespaces, this process enters those of the node's first process and stays as the command's parent: it passes
 signals on, and its end is the command's. Without, it becomes the command.
@@ -22,7 +22,8 @@ _ALL = kernel.NEWNET | kernel.NEWNS | kernel.NEWUTS | kernel.NEWIPC | kernel.NEW
 
 def main() -> int:
     """Run the command; returns its exit status, or 128 + N if signal N ended it."""
-    spec, node, first, command = load(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+    spec, node, first = load(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    is_shell, command = sys.argv[4] == "shell", sys.argv[5:]
     os.environ.update(spec.environment(node))
     if not spec.namespaces:
         _become(command)
@@ -35,10 +36,30 @@ def main() -> int:
         pid = os.fork()
         if pid == 0:
             kernel.die_with_parent(signal.SIGKILL)
+            if is_shell and os.isatty(0):
+                _lead_terminal()
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             os.sched_setaffinity(0, affinity)
             _become(command)
-        return follow(pid)
+        status = follow(pid)
+    if is_shell and os.isatty(0):
+        _take_terminal()
+    return status
+
+
+def _lead_terminal() -> None:
+    """Be a process group of one's own, in the foreground: a shell must know the group it finds there."""
+    os.setpgid(0, 0)
+    _take_terminal()
+
+
+def _take_terminal() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        os.tcsetpgrp(0, os.getpgrp())
+    except OSError:
+        pass  # it is not the terminal of this session
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _enter(pid: int) -> set[int]:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-import select
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from typing import Any, Self
 
-from drvs.base import limits
-from drvs.cli.exits import EXISTS
-from drvs.lab import control, kernel, place, sweep
-from drvs.lab.errors import LabError, NoSuchLab
+from drvs.lab import control, kernel, launch, place
+from drvs.lab.errors import LabError
 from drvs.lab.node import LabNode
-from drvs.lab.spec import AUTHORITY, Spec, check, load, save
+from drvs.lab.spec import Spec, check, load
 
 
 class Lab:
@@ -77,7 +72,7 @@ class Lab:
 
             asked = msgspec.structs.replace(asked, network=free_network())
         self._adopt(asked)
-        self._supervisor: subprocess.Popen[bytes] | None = _launch(asked)
+        self._supervisor: subprocess.Popen[bytes] | None = launch.start(asked)
 
     def _adopt(self, spec: Spec) -> None:
         self.spec = spec
@@ -162,112 +157,6 @@ class Lab:
 
     def down(self) -> None:
         """End the lab; nothing of it is left when this returns. Harmless if it has ended."""
-        down(self.spec.folder)
+        launch.down(self.spec.folder)
         if self._supervisor is not None:
             self._supervisor.wait()
-
-
-def _issue(spec: Spec) -> None:
-    """Make the cluster's authority, and what each node proves itself with, in the lab's directory."""
-    from pathlib import Path
-
-    from drvs.cluster.ca import CredentialsError
-    from drvs.cluster.ca.authority import Authority
-
-    try:
-        authority = Authority.create(Path(spec.folder, AUTHORITY), spec.name)
-        for node in range(spec.count):
-            authority.issue(node, f"node{node}")
-    except CredentialsError as error:
-        problem = f"lab {spec.name!r} cannot have certificates: {error}"
-        raise LabError(problem, error.hint or "Try another name.") from None
-
-
-def _launch(spec: Spec) -> subprocess.Popen[bytes]:
-    """Start a supervisor, and return when its lab is up."""
-    place.make(spec.folder)
-    lock = place.lock(spec.folder)
-    if lock is None:
-        raise LabError(
-            f"lab {spec.name!r} is there already", "End it with `drvs lab down`, or choose another --name.", EXISTS
-        )
-    sweep.kill(spec.folder)  # what a dead supervisor left
-    sweep.clear(spec.folder)
-    save(spec)
-    if spec.cluster and not spec.insecure:
-        _issue(spec)
-    ready, tell = os.pipe()
-    command = [sys.executable, "-P", "-m", "drvs.lab", spec.folder, str(lock), str(tell)]
-    with open(os.path.join(spec.folder, place.LOG), "ab") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(lock, tell), start_new_session=True
-        )
-    os.close(lock)
-    os.close(tell)
-    try:
-        word = _read_word(ready)
-    except BaseException:  # Ctrl-C, for one
-        _end(process, spec.folder)
-        raise
-    finally:
-        os.close(ready)
-    if word != "ready":
-        _end(process, spec.folder)
-        raise LabError(f"lab {spec.name!r} did not come up: {word or 'its supervisor ended'}", "Try `drvs doctor`.")
-    return process
-
-
-def _read_word(fd: int) -> str:
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return (
-        os.read(fd, 8192).decode(errors="replace")
-        if poll.poll(limits.LAB_UP_MS)
-        else f"no answer for {limits.LAB_UP_MS} ms"
-    )
-
-
-def _end(process: subprocess.Popen[bytes], folder: str) -> None:
-    """End a supervisor whose lab is not wanted any more, and what it may have left."""
-    process.terminate()
-    try:
-        process.wait(limits.LAB_DOWN_MS / 1000)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    down(folder)
-
-
-def down(folder: str) -> bool:
-    """End the lab in `folder`, whatever state it is in, and remove what is left of it.
-
-    Returns:
-        Whether there was one.
-    """
-    there = os.path.isdir(folder)
-    supervisor = place.holder(folder)
-    if supervisor:
-        _down_in_order(folder, supervisor)
-    if os.path.isdir(folder):
-        sweep.kill(folder)
-        sweep.remove(folder)
-    return there
-
-
-def _down_in_order(folder: str, supervisor: int) -> None:
-    try:
-        watch = os.pidfd_open(supervisor)
-    except ProcessLookupError:
-        return
-    try:
-        control.ask(folder, "down", timeout=limits.LAB_DOWN_MS / 1000)
-    except NoSuchLab:
-        pass  # it is ending
-    except LabError:
-        signal.pidfd_send_signal(watch, signal.SIGKILL)
-    poll = select.poll()
-    poll.register(watch, select.POLLIN)
-    if not poll.poll(limits.LAB_DOWN_MS):
-        signal.pidfd_send_signal(watch, signal.SIGKILL)
-        poll.poll(limits.LAB_DOWN_MS)
-    os.close(watch)

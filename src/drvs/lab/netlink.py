@@ -28,6 +28,7 @@ _numbers = itertools.count(1)
 
 
 def attribute(kind: int, data: bytes) -> bytes:
+    """Return an attribute as netlink messages carry them: length, kind, data, padding."""
     length = 4 + len(data)
     return struct.pack("=HH", length, kind) + data + b"\0" * (-length % 4)
 

@@ -65,17 +65,20 @@ class LabNode:
 
     # ---- running things there ----
 
-    def command(self, argv: Sequence[str]) -> list[str]:
+    def command(self, argv: Sequence[str], *, shell: bool = False) -> list[str]:
         """Return the command that runs `argv` on this node, when it is run here.
 
+        Args:
+            argv: the program and its arguments.
+            shell: it is an interactive shell, and has the terminal.
         Raises:
             LabError: the node is not up.
         """
         row = self.status()
         if not row["pid"]:
             raise LabError(f"node {self.id} is {row['state']}", f"Start it again: drvs lab restart {self.id}")
-        spec = self.lab.spec
-        return [sys.executable, "-P", "-m", "drvs.lab.enter", spec.folder, str(self.id), str(row["pid"]), *argv]
+        spec, how = self.lab.spec, "shell" if shell else "run"
+        return [sys.executable, "-P", "-m", "drvs.lab.enter", spec.folder, str(self.id), str(row["pid"]), how, *argv]
 
     def popen(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Start a program on this node. Killing what is returned kills the program; options are those of Popen."""

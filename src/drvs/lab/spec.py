@@ -12,12 +12,11 @@ from drvs.lab import tipc
 from drvs.lab.errors import LabError
 
 NODES_MAX, LOOPBACK_NODES_MAX = 100, 24
-PORT = 7400
-TIPC_TYPE = 17400
+PORT = 7411
+TIPC_TYPE = 7411
 """The service type of the lab's nodes; the instance is the node id."""
 
-FILE = "spec.json"
-AUTHORITY = "ca"
+FILE, AUTHORITY = "spec.json", "ca"
 TRANSPORTS = ("tcp", "udp", "tipc", "nats")
 
 
@@ -85,9 +84,9 @@ class Spec(msgspec.Struct, frozen=True):
         return f"10.77.0.{node + 1}" if self.namespaces else f"127.{self.network}.0.{node + 1}"
 
     def address(self, node: int) -> str:
-        """Where a node waits for the others; empty if they meet at a NATS server."""
+        """Where a node waits for the others."""
         if self.transport == "nats":
-            return ""
+            return "nats://"
         return (
             f"tipc://{TIPC_TYPE}:{node}" if self.transport == "tipc" else f"{self.transport}://{self.host(node)}:{PORT}"
         )
@@ -104,10 +103,8 @@ class Spec(msgspec.Struct, frozen=True):
 
     def cluster_seen(self, node: int) -> config.Cluster:
         """The cluster as a node sees it."""
-        credentials = "" if self.insecure else os.path.join(self.folder, AUTHORITY, "node-{id}")
-        settings = config.Settings(
-            name=self.name, insecure=self.insecure, credentials=credentials, nats=self.nats
-        )
+        proof = "" if self.insecure else f"../{AUTHORITY}/node-{{id}}"
+        settings = config.Settings(name=self.name, insecure=self.insecure, credentials=proof, nats=self.nats)
         entries = [config.NodeEntry(k, f"node{k}", self.address_seen(node, k)) for k in range(self.count)]
         return config.Cluster(settings, tuple(entries))
 

@@ -13,21 +13,20 @@ from drvs.cli.lab.arguments import DEFAULT, Command, Name, Node, number, the_lab
 
 def sh(
     node: Node,
-    command: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- CMD]", help="A command instead of a shell.")
-    ] = None,
+    command: Annotated[list[str] | None, typer.Argument(metavar="CMD", help="A command instead of a shell.")] = None,
     name: Name = DEFAULT,
 ) -> None:
     """Open a shell on a node, or run CMD there."""
     lab = the_lab(name)
     which = number(lab, node)
+    is_shell = not command
     if not command:
         command = [os.environ.get("SHELL") or "/bin/sh"]
         if sys.stdin.isatty():
             typer.echo(
                 f"This is node {which} of lab '{lab.name}' ({lab.spec.host(which)}); leave it with exit.", err=True
             )
-    _become(lab.node(which).command(_bare(command)))
+    _become(lab.node(which).command(_bare(command), shell=is_shell))
 
 
 def run(node: Node, command: Command, name: Name = DEFAULT) -> None:

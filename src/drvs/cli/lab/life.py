@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def up(
-    count: Annotated[int, typer.Argument(metavar="[N]", help="How many nodes.", show_default=True)] = 3,
+    count: Annotated[int, typer.Argument(metavar="N", help="How many nodes.", show_default=True)] = 3,
     name: Name = DEFAULT,
     transport: Annotated[
         str, typer.Option("--transport", "-t", metavar="tcp|udp|tipc|nats", help="How the nodes' links talk.")
@@ -56,8 +56,9 @@ def _tell(lab: Lab) -> None:
 
     spec = lab.spec
     how = "each with namespaces of its own" if spec.namespaces else "on loopback addresses"
-    between = "nothing between them" if spec.direct else "a relay between each two"
-    typer.echo(f"Lab '{lab.name}' is up: {spec.count} nodes, {how}, {between}.")
+    between = ", nothing between them" if spec.direct else ", a relay between each two"
+    nodes = f"{spec.count} nodes" if spec.count > 1 else "one node"
+    typer.echo(f"Lab '{lab.name}' is up: {nodes}, {how}{between if spec.count > 1 else ''}.")
     if not spec.namespaces and (why := namespaces_allowed()):
         typer.echo(f"(Namespaces would make them machines of their own: {why}.)")
     last = spec.count - 1
@@ -79,7 +80,7 @@ def down(
     """
     from drvs.lab import place
     from drvs.lab.errors import NoSuchLab
-    from drvs.lab.lab import down as end
+    from drvs.lab.launch import down as end
 
     names = place.names() if everything else [name]
     for one in names:

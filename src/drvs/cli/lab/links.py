@@ -23,8 +23,8 @@ def cut(a: Node, b: OtherNode, name: Name = DEFAULT) -> None:
 
 
 def heal(
-    a: Annotated[str | None, typer.Argument(metavar="[NODE", help="One end; without: all links.")] = None,
-    b: Annotated[str | None, typer.Argument(metavar="NODE]", help="The other end.")] = None,
+    a: Annotated[str | None, typer.Argument(metavar="NODE", help="One end; without: all links.")] = None,
+    b: Annotated[str | None, typer.Argument(metavar="NODE", help="The other end.")] = None,
     name: Name = DEFAULT,
 ) -> None:
     """Undo `cut` and `slow` between two nodes, or everywhere."""

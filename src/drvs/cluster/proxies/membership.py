@@ -3,10 +3,11 @@
 No I/O: what the node's own noded and its peers tell goes in, and actions come out, for the process to carry out. A
 VM *spans* two nodes when it runs on both under one number and name, and each means it to span the other.
 
-What a peer says holds until its session ends for good; a fresh session begins with its whole state, so nothing has to
-be undone message by message. What was said in a session that ended may not have been heard: the ends of endpoints,
-which no state shows, are kept and said again from where the peer is known to have seen them. A VM that is meant to span a node which does not run it is asked for there once in each
-session: a node that was restarted gets its VMs back, and one on which somebody ended a VM is left in peace.
+A fresh session begins with the whole state of both, so nothing has to be undone message by message. What was said in
+a session that ended may not have been heard: the ends of endpoints, which no state shows, are kept, and said again
+from where the peer is known to have seen them. A VM that is meant to span a node which does not run it is asked for
+there once in each session: a node that was restarted gets its VMs back, and one on which somebody ended a VM is left
+in peace.
 """
 
 from collections import deque

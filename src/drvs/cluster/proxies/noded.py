@@ -9,7 +9,7 @@ import socket
 from typing import Any
 
 from drvs.api.node import Node
-from drvs.base import limits, paths
+from drvs.base import paths
 from drvs.base.codes import Code
 from drvs.base.errors import DrvsError
 from drvs.cluster.proxies.gossip import NameEntry, VmEntry
@@ -51,6 +51,10 @@ class Noded:
         """Lead to a node, which is not connected yet."""
         self._client.call("node_up", node=node, name=name, px=self.pair.px)
         self.pair.disconnect(node=node)
+
+    def node_down(self, node: int) -> None:
+        """Lead there no longer."""
+        self._unless("node_down", {Code.PROXYFREE}, node=node)
 
     def connected(self, node: int, name: str) -> None:
         """Messages to a node may go."""

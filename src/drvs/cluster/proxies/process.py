@@ -29,20 +29,35 @@ from drvs.cluster.proxies.membership import (
 )
 from drvs.cluster.proxies.pump import Pump
 from drvs.cluster.proxies.spin import Spin
+from drvs.cluster.registry import Displaced, Joined, Left
 from drvs.cluster.session import Broken, Control, Ended, Established, Event, Records
+from drvs.cluster.transports.address import parse
 
 if TYPE_CHECKING:
     from drvs.cluster.links import Links
     from drvs.cluster.proxies.noded import Noded
+    from drvs.cluster.registry import Registry
 
 
 class Proxies:
     """Both proxies of a node, for all its peers, in one loop."""
 
-    def __init__(self, noded: "Noded", links: "Links", epoll: select.epoll, spin_us: int = limits.LINK_SPIN_US) -> None:
+    def __init__(
+        self,
+        noded: "Noded",
+        links: "Links",
+        registry: "Registry | None",
+        epoll: select.epoll,
+        spin_us: int = limits.LINK_SPIN_US,
+    ) -> None:
         self._noded = noded
         self._notes: list[str] = []
+        self._report_at = 0.0
+        self._reported: list[dict[str, str | int]] = []
         self._links = links
+        self._registry = registry
+        if registry is not None:
+            epoll.register(registry.fileno(), select.EPOLLIN)
         self._epoll = epoll
         self._sender, self._receiver = noded.pair.sender, noded.pair.receiver
         self._pump = Pump(noded.number, self._sender, self._receiver, links)
@@ -70,8 +85,8 @@ class Proxies:
                 self._take(self._links.tick(now))
             if busy:
                 self._spin.traffic()
-            if self._notes:
-                self._report()
+            if self._notes or now >= self._report_at:
+                self._report(now)
             if self._events_fd < 0 and now >= self._next_look:
                 self._begin_events()
             self._wait(busy)
@@ -94,6 +109,8 @@ class Proxies:
             self._take(self._links.ready(fd, mask, time.monotonic()))
         elif fd == self._events_fd:
             self._hear()
+        elif self._registry is not None and fd == self._registry.fileno():
+            self._look_up(self._registry)
         else:
             for carrier in (self._sender, self._receiver):
                 if fd == carrier.fileno():
@@ -102,8 +119,11 @@ class Proxies:
     def _note(self, text: str) -> None:
         self._notes.append(text)
 
-    def _report(self) -> None:
-        """Tell noded how the links are, and what has happened to them."""
+    def _report(self, now: float) -> None:
+        """Tell noded how the links are, and what has happened to them, if it does not know."""
+        self._report_at = now + limits.LINK_REPORT_MS / 1000
+        if not self._notes and self._reported and all(peer.connected for peer in self._links.peers.values()):
+            return
         rows: list[dict[str, str | int]] = []
         for peer in self._links.status():
             last = peer.reasons[-1].text if peer.reasons else ""
@@ -111,8 +131,9 @@ class Proxies:
                 "node": peer.node, "name": peer.name, "state": peer.state, "address": peer.address,
                 "addresses": ", ".join(peer.addresses), "dials": peer.dials, "reason": last,
             })  # fmt: skip
-        notes, self._notes = self._notes, []
-        self._noded.report(rows, notes)
+        if self._notes or rows != self._reported:
+            self._noded.report(rows, self._notes)
+        self._notes, self._reported = [], rows
 
     # ---- what noded says ---------------------------------------------------------------------------------------------
 
@@ -136,6 +157,29 @@ class Proxies:
             self._noded.socket.close()
             self._events_fd = -1
             self._begin_events()
+
+    # ---- what the registry says --------------------------------------------------------------------------------------
+
+    def _look_up(self, registry: "Registry") -> None:
+        for event in registry.take():
+            match event:
+                case Joined(node, presence):
+                    self._noded.node_up(node, presence.name)
+                    self._links.add_peer(node, [parse(text) for text in presence.addresses])
+                case Left(node, expired):
+                    self._lose(node, "its lease in the registry has ended" if expired else "it said goodbye")
+                case Displaced():
+                    self._note("another process runs as this node now: this one ends")
+                    self.stop()
+
+    def _lose(self, node: int, why: str) -> None:
+        """A peer is not in the registry any more; if it is still connected, that counts more."""
+        peer = self._links.peers.get(node)
+        if peer is None or peer.connected:
+            return
+        self._note(f"node {node} has left: {why}")
+        self._take(self._links.remove_peer(node, why))
+        self._noded.node_down(node)
 
     # ---- what the links say ------------------------------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ process has one at most, and so wait where their senders do.
 
 from typing import Protocol
 
+from drvs import core
 from drvs.base import limits
 from drvs.base.codes import Code
-from drvs.cluster.proxies.answers import refusal
 
 Buffer = bytes | memoryview
 
@@ -98,6 +98,6 @@ class Pump:
             if not failed:
                 return
             code = failed[0][1]
-        answer = refusal(record, code, self._node)
+        answer = core.refuse_command(record, code)
         if answer is not None:
             self._send(*answer, 1)

@@ -51,3 +51,10 @@ class Ended(msgspec.Struct, gc=False):
 
 
 Event = Established | Records | Control | Broken | Ended
+
+
+def keep(event: Event) -> Event:
+    """Return an event that lasts: with a copy of what looks into a buffer."""
+    if isinstance(event, Records) and not isinstance(event.blob, bytes):
+        return Records(event.node, bytes(event.blob), event.count)
+    return event

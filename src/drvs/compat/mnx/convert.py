@@ -6,7 +6,7 @@ from typing import Any
 
 from drvs.api import NodeInfo, PairInfo, PeerInfo, Privileges, ProcessInfo, VmInfo
 from drvs.base.clock import NS_PER_S
-from drvs.base.ids import NO_PROXIES, NONE
+from drvs.base.ids import NONE
 from drvs.compat.mnx.constants import MAXNODENAME, MAXPROCNAME, MAXVMNAME, MINIX_HZ, NR_SYS_PROCS
 from drvs.compat.mnx.structures import VM_usr, drvs_usr, node_usr, priv_usr, proc_usr, timespec
 
@@ -66,7 +66,7 @@ def fill_process(usr: proc_usr, info: ProcessInfo) -> None:
     usr.p_lpid, usr.p_nodeid = info.pid, info.node
     usr.p_nodemap = 1 << info.node & _WORD
     usr.p_getfrom, usr.p_sendto = info.getfrom, info.sendto
-    usr.p_waitmigr, usr.p_proxy = NONE, NO_PROXIES
+    usr.p_waitmigr, usr.p_proxy = NONE, info.px
     usr.p_lclsent, usr.p_rmtsent = info.sent_local, info.sent_remote
     usr.p_name = info.name.encode(errors="surrogateescape")[: MAXPROCNAME - 1]
 
@@ -74,7 +74,7 @@ def fill_process(usr: proc_usr, info: ProcessInfo) -> None:
 def fill_proxy(usr: proc_usr, pair: PairInfo, proxy: ProcessInfo) -> None:
     """Write one process of a proxy pair into a proc_usr_t."""
     fill_process(usr, proxy)
-    usr.p_lpid, usr.p_proxy = proxy.tid, pair.px
+    usr.p_lpid = proxy.tid
     usr.p_nodemap = sum(1 << node for node in pair.nodes) & _WORD
 
 

@@ -42,12 +42,13 @@ class _Hands(threading.local):
 _hands = _Hands()
 
 
-def _start_over() -> None:
+def start_over() -> None:
+    """Forget what this thread works with: in a forked child, or a restored process, which is no proxy."""
     global _hands
     _hands = _Hands()
 
 
-os.register_at_fork(after_in_child=_start_over)
+os.register_at_fork(after_in_child=start_over)
 
 
 def _by_hands(role: str, work: Callable[[Carrier], T]) -> T:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from drvs.base.codes import Code
-from drvs.daemon import protocol
+from drvs.daemon import node_requests
 from drvs.daemon.calls.checks import check_name, check_timeout
 from drvs.daemon.calls.registry import Answer, Rights, done, handles
 from drvs.daemon.directory import Entry
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from drvs.daemon.server import Connection
 
 
-@handles(protocol.Events, Rights.ROOT)
-def events(node: "Node", conn: "Connection", request: protocol.Events) -> Answer | None:
+@handles(node_requests.Events, Rights.ROOT)
+def events(node: "Node", conn: "Connection", request: node_requests.Events) -> Answer | None:
     """What has happened since; waits until something does. Codes: PERM, DRVSINIT, RANGE, NOMEM."""
     check_timeout(request.timeout_ms)
     found = node.events.read(conn, request.after, request.epoch, request.timeout_ms)
     return None if found is None else (found, ())
 
 
-@handles(protocol.Names, Rights.ROOT)
-def names(node: "Node", _conn: "Connection", _request: protocol.Names) -> Answer:
+@handles(node_requests.Names, Rights.ROOT)
+def names(node: "Node", _conn: "Connection", _request: node_requests.Names) -> Answer:
     """The names of other nodes. Codes: PERM, DRVSINIT."""
     return done(names=[entry._asdict() for entry in sorted(node.directory)])
 
 
-@handles(protocol.NamesSet, Rights.ROOT)
-def names_set(node: "Node", _conn: "Connection", request: protocol.NamesSet) -> Answer:
+@handles(node_requests.NamesSet, Rights.ROOT)
+def names_set(node: "Node", _conn: "Connection", request: node_requests.NamesSet) -> Answer:
     """A name of another node. Codes: PERM, DRVSINIT, BADNODEID, BADVMID, NAMETOOLONG, INVAL, NOMEM."""
     node.peers.check_other(request.node)
     _check_vmid(node, request.vmid)
@@ -40,8 +40,8 @@ def names_set(node: "Node", _conn: "Connection", request: protocol.NamesSet) -> 
     return done()
 
 
-@handles(protocol.NamesDrop, Rights.ROOT)
-def names_drop(node: "Node", _conn: "Connection", request: protocol.NamesDrop) -> Answer:
+@handles(node_requests.NamesDrop, Rights.ROOT)
+def names_drop(node: "Node", _conn: "Connection", request: node_requests.NamesDrop) -> Answer:
     """An endpoint of another node is nobody's. Codes: PERM, DRVSINIT, BADNODEID, BADVMID."""
     node.peers.check_other(request.node)
     _check_vmid(node, request.vmid)
@@ -49,8 +49,8 @@ def names_drop(node: "Node", _conn: "Connection", request: protocol.NamesDrop) -
     return done()
 
 
-@handles(protocol.NamesClear, Rights.ROOT)
-def names_clear(node: "Node", _conn: "Connection", request: protocol.NamesClear) -> Answer:
+@handles(node_requests.NamesClear, Rights.ROOT)
+def names_clear(node: "Node", _conn: "Connection", request: node_requests.NamesClear) -> Answer:
     """Another node has nobody any more. Codes: PERM, DRVSINIT, BADNODEID."""
     node.peers.check_other(request.node)
     node.directory.clear(request.node)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from drvs.base import limits
 from drvs.base.codes import Code
 from drvs.base.flags import Call, Rts
-from drvs.base.ids import NO_PID, NONE
+from drvs.base.ids import NO_PID, NO_PROXIES, NONE
 from drvs.daemon import mirrors, protocol
 from drvs.daemon.bindings import Binding
 from drvs.daemon.calls.checks import WORD
@@ -70,7 +70,7 @@ def describe_slot(vm: Vm, slot: int) -> dict[str, Any]:
     seen = vm.snapshot(slot)
     binding = vm.bound.get(slot)
     fields = {name: seen[name] for name in _SHOWN if name in seen}
-    fields |= {"vmid": vm.vmid, "slot": slot, "p_nr": slot - vm.limits.nr_tasks}
+    fields |= {"vmid": vm.vmid, "slot": slot, "p_nr": slot - vm.limits.nr_tasks, "px": seen.get("px", NO_PROXIES)}
     if not fields["rts"] & Rts.RECEIVING:  # what is left there of an earlier call is nobody's business
         fields["getfrom"] = int(NONE)
     if not fields["rts"] & Rts.SENDING:

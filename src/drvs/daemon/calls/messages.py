@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from drvs.base import yama
 from drvs.base.codes import Code
 from drvs.base.flags import Call, DebugMask
-from drvs.core._core import copy_bytes
+from drvs.core._core import NIL, copy_bytes
 from drvs.daemon import credentials, protocol
 from drvs.daemon.bindings import Binding, Process
 from drvs.daemon.calls.registry import Answer, Rights, done, handles
@@ -67,20 +68,17 @@ def copy(node: "Node", conn: "Connection", request: protocol.Copy) -> Answer:
     """Copy between two processes that Linux keeps from each other, or from the caller.
 
     Both must run as the caller's user, unless the caller is root or owns the node. Who they are stands in noded's
-    book alone. Codes: PERM, DRVSINIT, INVAL, VMNOTRUN, RANGE, SRCDIED, DSTDIED, FAULT.
+    book alone. A proxy copies between its own memory (slot NIL) and another's.
+    Codes: PERM, DRVSINIT, INVAL, VMNOTRUN, RANGE, SRCDIED, DSTDIED, FAULT.
     """
     vm = node.vm(request.vmid)
     if not conn.is_root:
         _member(conn, vm)
     _check_block(vm, request)
-    source = _party(node, vm, request.src_slot, Code.SRCDIED)
-    destination = _party(node, vm, request.dst_slot, Code.DSTDIED)
-    if not conn.is_root:
-        _check_user(conn.peer.uid, source)
-        _check_user(conn.peer.uid, destination)
+    source = _party(node, conn, vm, request.src_slot, Code.SRCDIED)
+    destination = _party(node, conn, vm, request.dst_slot, Code.DSTDIED)
     code = copy_bytes(
-        source.process.pid, request.src_address, destination.process.pid, request.dst_address,
-        request.bytes, vm.limits.copy_buf,
+        source, request.src_address, destination, request.dst_address, request.bytes, vm.limits.copy_buf
     )  # fmt: skip
     node.log.debug(DebugMask.VCOPY, f"{request} for process {conn.peer.pid}: {Code.of(code).canonical}")
     if code == Code.PERM:
@@ -98,11 +96,16 @@ def _check_block(vm: Vm, request: protocol.Copy) -> None:
             raise Refused(Code.FAULT, f"address {address:#x} with {request.bytes} bytes is outside any address space")
 
 
-def _party(node: "Node", vm: Vm, slot: int, dead: Code) -> Binding:
+def _party(node: "Node", conn: "Connection", vm: Vm, slot: int, dead: Code) -> int:
+    """The host process in a slot; a proxy's own memory is meant where no slot is."""
+    if slot == NIL and conn.is_root and node.pairs.has_process(conn.peer.pid):
+        return conn.peer.pid
     binding = vm.bound.get(slot)
     if binding is None or not node.watch.is_same(binding.process):
         raise Refused(dead)
-    return binding
+    if not conn.is_root:
+        _check_user(conn.peer.uid, binding)
+    return binding.process.pid
 
 
 def _check_user(uid: int, party: Binding) -> None:
@@ -114,6 +117,6 @@ def _check_user(uid: int, party: Binding) -> None:
 
 def _why_not(pid: int) -> str:
     return (
-        f"Linux does not let noded (process {pid}) copy between them either: check kernel.yama.ptrace_scope (sysctl), "
-        "and that both processes are dumpable"
+        f"Linux does not let noded (process {pid}) copy between them either: kernel.yama.ptrace_scope is "
+        f"{yama.scope()}, and both processes must be dumpable"
     )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from drvs.base.codes import Code
 from drvs.base.flags import Call
-from drvs.daemon import procfiles, protocol
+from drvs.daemon import node_requests
 from drvs.daemon.calls.checks import check_folder_name
 from drvs.daemon.calls.registry import Answer, Rights, done, handles
 from drvs.daemon.refusal import Refused
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from drvs.daemon.server import Connection
 
 
-@handles(protocol.NodeUp, Rights.ROOT, call=Call.NODEUP)
-def node_up(node: "Node", _conn: "Connection", request: protocol.NodeUp) -> Answer:
+@handles(node_requests.NodeUp, Rights.ROOT, call=Call.NODEUP)
+def node_up(node: "Node", _conn: "Connection", request: node_requests.NodeUp) -> Answer:
     """Reach a node through a pair; once more with the same pair only renames it.
 
     Codes: PERM, DRVSINIT, BADNODEID, NAMETOOLONG, INVAL, PROXYFREE, NODEBUSY, EXIST.
@@ -34,15 +34,15 @@ def node_up(node: "Node", _conn: "Connection", request: protocol.NodeUp) -> Answ
     return done()
 
 
-@handles(protocol.NodeDown, Rights.ROOT, call=Call.NODEDOWN)
-def node_down(node: "Node", _conn: "Connection", request: protocol.NodeDown) -> Answer:
+@handles(node_requests.NodeDown, Rights.ROOT, call=Call.NODEDOWN)
+def node_down(node: "Node", _conn: "Connection", request: node_requests.NodeDown) -> Answer:
     """Reach a node no longer. Codes: PERM, DRVSINIT, BADNODEID, PROXYFREE."""
     node.peers.down(node.peers.get(request.node, Code.PROXYFREE))
     return done()
 
 
-@handles(protocol.NodeName, Rights.ROOT)
-def node_name(node: "Node", _conn: "Connection", request: protocol.NodeName) -> Answer:
+@handles(node_requests.NodeName, Rights.ROOT)
+def node_name(node: "Node", _conn: "Connection", request: node_requests.NodeName) -> Answer:
     """Name this node. Codes: PERM, DRVSINIT, NAMETOOLONG, INVAL, EXIST."""
     check_folder_name(request.name, "node", Code.INVAL)
     node.peers.check_name(request.name, node.number)
@@ -51,15 +51,15 @@ def node_name(node: "Node", _conn: "Connection", request: protocol.NodeName) -> 
     return done()
 
 
-@handles(protocol.GetNodeInfo, Rights.ROOT, call=Call.GETNODEINFO)
-def getnodeinfo(node: "Node", _conn: "Connection", request: protocol.GetNodeInfo) -> Answer:
+@handles(node_requests.GetNodeInfo, Rights.ROOT, call=Call.GETNODEINFO)
+def getnodeinfo(node: "Node", _conn: "Connection", request: node_requests.GetNodeInfo) -> Answer:
     """A node, with flags 0 if it is not known. Codes: PERM, DRVSINIT, BADNODEID."""
     node.peers.check_number(request.node)
     return node.peers.describe(request.node), ()
 
 
-@handles(protocol.Nodes, Rights.ANYONE)
-def nodes(node: "Node", _conn: "Connection", _request: protocol.Nodes) -> Answer:
+@handles(node_requests.Nodes, Rights.ANYONE)
+def nodes(node: "Node", _conn: "Connection", _request: node_requests.Nodes) -> Answer:
     """This node and all that are known. Codes: DRVSINIT."""
     numbers = sorted({node.number, *node.peers.known})
     return done(nodes=[node.peers.describe(number) for number in numbers])
@@ -68,8 +68,8 @@ def nodes(node: "Node", _conn: "Connection", _request: protocol.Nodes) -> Answer
 # ---- the nodes of a VM --------------------------------------------------------------------------------------------
 
 
-@handles(protocol.AddNode, Rights.ROOT, call=Call.ADDNODE)
-def add_node(node: "Node", _conn: "Connection", request: protocol.AddNode) -> Answer:
+@handles(node_requests.AddNode, Rights.ROOT, call=Call.ADDNODE)
+def add_node(node: "Node", _conn: "Connection", request: node_requests.AddNode) -> Answer:
     """Let a VM have processes on a node. Codes: PERM, DRVSINIT, BADNODEID, BADVMID, NOPROXY, VMNOTRUN, VMNODE."""
     node.peers.check_other(request.node)
     _check_vmid(node, request.vmid)
@@ -82,8 +82,8 @@ def add_node(node: "Node", _conn: "Connection", request: protocol.AddNode) -> An
     return done()
 
 
-@handles(protocol.DelNode, Rights.ROOT, call=Call.DELNODE)
-def del_node(node: "Node", _conn: "Connection", request: protocol.DelNode) -> Answer:
+@handles(node_requests.DelNode, Rights.ROOT, call=Call.DELNODE)
+def del_node(node: "Node", _conn: "Connection", request: node_requests.DelNode) -> Answer:
     """Take a node out of a VM, also one that no proxies lead to any more.
 
     Codes: PERM, DRVSINIT, BADNODEID, BADVMID, NOPROXY, VMNOTRUN, VMNODE.
@@ -109,5 +109,4 @@ def _check_vmid(node: "Node", vmid: int) -> None:
 def _set_nodes(node: "Node", vm: Vm, nodes: int) -> None:
     vm.nodes = nodes
     node.save_vm(vm)
-    procfiles.write_vm(node.runtime_dir, node.vm_info(vm), node.size.nr_nodes)
     node.events.vm("vm_nodes", vm)

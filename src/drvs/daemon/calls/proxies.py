@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from drvs.base.codes import Code
 from drvs.base.flags import Call, Connection, Misc, PairFlag
 from drvs.base.ids import NONE
-from drvs.daemon import protocol
+from drvs.daemon import node_requests
 from drvs.daemon.calls.checks import WORD, check_folder_name
 from drvs.daemon.calls.registry import Answer, Rights, done, handles
 from drvs.daemon.pairs import Pair, Proxy, changed, find_proxy
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _BOTH = PairFlag.SCONNECTED | PairFlag.RCONNECTED
 
 
-@handles(protocol.ProxiesBind, Rights.ROOT, call=Call.PROXYBIND)
-def proxies_bind(node: "Node", conn: "Client", request: protocol.ProxiesBind) -> Answer:
+@handles(node_requests.ProxiesBind, Rights.ROOT, call=Call.PROXYBIND)
+def proxies_bind(node: "Node", conn: "Client", request: node_requests.ProxiesBind) -> Answer:
     """Register a pair. Codes: PERM, DRVSINIT, BADNODEID, NAMETOOLONG, INVAL, NODEBUSY, EXIST, BADPID, NOTDIR, BADF."""
     node.pairs.check_number(request.px)
     check_folder_name(request.name, "proxy pair", Code.INVAL)
@@ -46,8 +46,8 @@ def _proxy(conn: "Client", pid: int | None) -> Proxy:
     return proxy
 
 
-@handles(protocol.ProxyConn, Rights.ROOT, call=Call.PROXYCONN)
-def proxy_conn(node: "Node", _conn: "Client", request: protocol.ProxyConn) -> Answer:
+@handles(node_requests.ProxyConn, Rights.ROOT, call=Call.PROXYCONN)
+def proxy_conn(node: "Node", _conn: "Client", request: node_requests.ProxyConn) -> Answer:
     """Tell whether a pair is connected, to all its nodes or to one. Codes: PERM, DRVSINIT, BADNODEID, INVAL, NOPROXY,
     NODEFREE.
     """
@@ -69,21 +69,21 @@ def proxy_conn(node: "Node", _conn: "Client", request: protocol.ProxyConn) -> An
     return done()
 
 
-@handles(protocol.ProxyUnbind, Rights.ROOT, call=Call.PROXYUNBIND)
-def proxy_unbind(node: "Node", _conn: "Client", request: protocol.ProxyUnbind) -> Answer:
+@handles(node_requests.ProxyUnbind, Rights.ROOT, call=Call.PROXYUNBIND)
+def proxy_unbind(node: "Node", _conn: "Client", request: node_requests.ProxyUnbind) -> Answer:
     """Forget a pair. Codes: PERM, DRVSINIT, BADNODEID, NOPROXY."""
     node.pairs.unbind(node.pairs.get(request.px, Code.NOPROXY))
     return done()
 
 
-@handles(protocol.GetProxyInfo, Rights.ROOT, call=Call.GETPROXYINFO)
-def getproxyinfo(node: "Node", _conn: "Client", request: protocol.GetProxyInfo) -> Answer:
+@handles(node_requests.GetProxyInfo, Rights.ROOT, call=Call.GETPROXYINFO)
+def getproxyinfo(node: "Node", _conn: "Client", request: node_requests.GetProxyInfo) -> Answer:
     """A pair and its two processes. Codes: PERM, DRVSINIT, BADNODEID, NOPROXY."""
     return describe_pair(node, node.pairs.get(request.px, Code.NOPROXY)), ()
 
 
-@handles(protocol.Proxies, Rights.ANYONE)
-def proxies(node: "Node", _conn: "Client", _request: protocol.Proxies) -> Answer:
+@handles(node_requests.Proxies, Rights.ANYONE)
+def proxies(node: "Node", _conn: "Client", _request: node_requests.Proxies) -> Answer:
     """All pairs in use. Codes: DRVSINIT."""
     return done(proxies=[describe_pair(node, pair) for _, pair in sorted(node.pairs.in_use.items())])
 
@@ -111,8 +111,8 @@ def _describe_proxy(node: "Node", pair: Pair, proxy: Proxy, link: PairFlag, node
 # ---- what a proxy works with ------------------------------------------------------------------------------------
 
 
-@handles(protocol.ProxyAttach, Rights.ROOT, call=None)
-def proxy_attach(node: "Node", conn: "Client", request: protocol.ProxyAttach) -> Answer:
+@handles(node_requests.ProxyAttach, Rights.ROOT, call=None)
+def proxy_attach(node: "Node", conn: "Client", request: node_requests.ProxyAttach) -> Answer:
     """Give a registered proxy the next VM. Codes: PERM, DRVSINIT, BADNODEID, NOPROXY, INVAL, BADPROXY."""
     pair = _pair_of(node, conn, request)
     ahead = sorted((vm.serial, vm) for vm in node.vms.values() if vm.running and vm.serial > request.after)
@@ -121,12 +121,12 @@ def proxy_attach(node: "Node", conn: "Client", request: protocol.ProxyAttach) ->
         names, fds = [*names, "region", "bell"], [*fds, ahead[0][1].fd, ahead[0][1].bell]
     fields: dict[str, Any] = {
         "vm": _describe_vm(ahead[0][1]) if ahead else None, "more": len(ahead) > 1, "fds": names, "node": node.number,
-        "px": pair.px, "pair": pair.serial,
+        "px": pair.px, "pair": pair.serial, "noded": node.pid,
     }  # fmt: skip
     return fields, tuple(fds)
 
 
-def _pair_of(node: "Node", conn: "Client", request: protocol.ProxyAttach) -> Pair:
+def _pair_of(node: "Node", conn: "Client", request: node_requests.ProxyAttach) -> Pair:
     """The pair whose sender or receiver the caller is; what was registered for its very thread comes first."""
     if request.role not in ("sender", "receiver"):
         raise Refused(Code.INVAL, f"the role {request.role[:20]!r} is not sender or receiver")

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from drvs.base.flags import Call
-from drvs.daemon.protocol import Request
+from drvs.daemon.request import Request
 
 if TYPE_CHECKING:
     from drvs.daemon.node import Node

@@ -68,7 +68,7 @@ def _nodes(node: "Node", asked: int) -> int:
     return asked | 1 << node.number
 
 
-def _span(node: "Node", asked: list[int]) -> list[int]:
+def _span(node: "Node", asked: tuple[int, ...]) -> list[int]:
     for number in asked:
         node.peers.check_number(number)
     return sorted({*asked, node.number}) if asked else []
