@@ -12,7 +12,7 @@ from typing import Any
 
 import drvs
 
-_PEERS = ("pyzmq", "iceoryx2", "grpcio", "numpy", "loky", "ray", "distributed")
+_PEERS = ("pyzmq", "iceoryx2", "grpcio", "numpy", "loky", "ray", "distributed", "rpyc", "nats-py")
 
 
 def _cpu_model() -> str:

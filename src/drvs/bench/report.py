@@ -23,6 +23,9 @@ _TITLES = {
     "pause": "How long a program stands still (ms)",
     "start": "From the constructor to the last worker's first answer (ms)",
     "calls": "Calls of a warm pool (us)",
+    "links": "64 bytes to another node and back (us)",
+    "callers": "Many callers of a server on another node, as the server sees it (us)",
+    "stream": "64 MiB to another node",
 }
 _NOTES = {
     "different": "on two cores",

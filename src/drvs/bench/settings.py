@@ -24,6 +24,12 @@ class Settings:
         copies: of a program, in a round, at most.
         map_calls: of one `map`.
         idle_s: seconds over which a waiting process is watched.
+        cluster_rounds: of calls between nodes,
+        cluster_singles: calls timed one by one in such a round, and
+        paced_calls: calls with pauses between them.
+        stream_rounds: of large blocks between nodes, and
+        stream_s: seconds of one.
+        peers: that a node knows whose memory is measured.
         clock_cost: nanoseconds taken off single calls.
         skipped: what was not measured, and why.
     """
@@ -40,6 +46,12 @@ class Settings:
     copies: int = 256
     map_calls: int = 5000
     idle_s: float = 5.0
+    cluster_rounds: int = 30
+    cluster_singles: int = 200
+    paced_calls: int = 50
+    stream_rounds: int = 15
+    stream_s: float = 0.1
+    peers: int = 1000
     clock_cost: int = field(default_factory=clock_cost)
     skipped: dict[str, str] = field(default_factory=dict)
 
@@ -53,5 +65,6 @@ def quick() -> Settings:
     """Return the settings for a first look: half a minute, and a smaller crowd in the scale table."""
     return Settings(
         quick=True, rounds=10, peer_rounds=4, batch_s=0.005, singles=500, endpoints=3000, threads=1000, idle_s=1.5,
-        start_rounds=1, map_calls=1000,
+        start_rounds=1, map_calls=1000, cluster_rounds=6, cluster_singles=100, paced_calls=20, stream_rounds=3,
+        peers=200,
     )  # fmt: skip

@@ -53,6 +53,15 @@ class ExecutorTable(StrEnum):
     memory = "memory"
 
 
+class ClusterTable(StrEnum):
+    """The tables of `bench cluster`."""
+
+    links = "links"
+    callers = "callers"
+    stream = "stream"
+    memory = "memory"
+
+
 @group.command()
 def local(
     json_file: Json = None, quick: Quick = False, table: Annotated[list[LocalTable] | None, _TABLE] = None
@@ -93,6 +102,21 @@ def executor(
     """
     _refuse_unwritable(json_file)
     from drvs.bench.executor import tables as bench
+
+    _measure(bench.TABLES, bench.run, table, json_file, quick)
+
+
+@group.command()
+def cluster(
+    json_file: Json = None, quick: Quick = False, table: Annotated[list[ClusterTable] | None, _TABLE] = None
+) -> None:
+    """Measure nodes in a lab: calls, many callers, large blocks, beside bare sockets and other packages; idle cost.
+
+    Labs of two nodes, each on a core of its own, joined directly; this needs root and two cores. pyzmq, rpyc, gRPC and
+    NATS are measured where they are installed.
+    """
+    _refuse_unwritable(json_file)
+    from drvs.bench.cluster import tables as bench
 
     _measure(bench.TABLES, bench.run, table, json_file, quick)
 
