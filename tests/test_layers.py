@@ -17,7 +17,7 @@ LAYERS = [
     {"core"},
     {"daemon"},
     {"api", "hooks", "__init__"},
-    {"compat", "procview", "procspace", "aio"},
+    {"compat", "procview", "procspace", "aio", "cluster"},
     {"executor"},
     {"cli", "ui", "demo", "bench"},
 ]

@@ -13,7 +13,7 @@ from support.nodes import drvs
 
 NOWHERE = "/nonexistent/drvs-without-a-node"
 GROUPS = [
-    "up", "down", "status", "vm", "run", "ps", "dump", "gc", "doctor", "demo",
+    "up", "down", "status", "vm", "run", "ps", "dump", "ca", "gc", "doctor", "demo",
     "bench", "config", "completion", "version",
 ]  # fmt: skip
 
@@ -42,6 +42,9 @@ MORE = [
     "vm show",
     "dump vm",
     "dump proc",
+    "ca init",
+    "ca issue",
+    "ca show",
     "bench local",
     "bench images",
     "bench executor",

@@ -95,6 +95,30 @@ INTERRUPT_RETRY_MS = _limit(
     "interrupt_retry_ms", 1, "ms between two interruptions of a cancelled call that has not ended"
 )
 
+# Links between nodes
+LINK_KEEPALIVE_MS = _limit("link_keepalive_ms", 1000, "ms without traffic after which a node says that it is there")
+LINK_SILENCE_MS = _limit("link_silence_ms", 5000, "ms of a peer's silence after which the connection counts as broken")
+LINK_RESUME_MS = _limit("link_resume_ms", 30000, "ms that a session without a connection waits to be resumed")
+LINK_HELLO_MS = _limit("link_hello_ms", 5000, "ms until both ends of a new connection must have proved who they are")
+LINK_HELLO_BYTES = _limit("link_hello_bytes", 4096, "bytes kept of a peer that has not proved who it is")
+LINK_STRANGERS = _limit("link_strangers", 256, "connections whose peer has not proved who it is; more end the oldest")
+LINK_FRAME_BYTES = _limit("link_frame_bytes", 1 << 20, "bytes of one frame on a link, and so of one record")
+LINK_BATCH_BYTES = _limit("link_batch_bytes", 1 << 17, "bytes of small records that leave in one frame")
+LINK_BACKLOG_BYTES = _limit("link_backlog_bytes", 8 << 20, "bytes not acknowledged by a peer; twice that is refused")
+LINK_BACKLOG_UNITS = _limit("link_backlog_units", 65536, "batches and control messages not yet acknowledged by a peer")
+LINK_ACK_BYTES = _limit("link_ack_bytes", 1 << 18, "bytes received after which they are acknowledged at once")
+LINK_ACK_MS = _limit("link_ack_ms", 100, "ms after which what was received is acknowledged at the latest")
+LINK_DIAL_MS = _limit("link_dial_ms", 100, "ms until an unreachable peer is tried again; doubled each time")
+LINK_DIAL_MAX_MS = _limit("link_dial_max_ms", 5000, "ms between two tries to reach a peer at most")
+LINK_REASONS = _limit("link_reasons", 16, "ends of connections whose reasons are kept, for each peer and for strangers")
+DATAGRAM_WINDOW = _limit("datagram_window", 64, "datagrams under way to a peer at most")
+DATAGRAM_WINDOW_BYTES = _limit("datagram_window_bytes", 1 << 18, "bytes under way to a peer in datagrams at most")
+DATAGRAM_BYTES = _limit("datagram_bytes", 1400, "bytes of a UDP datagram, for paths whose limit is not known")
+DATAGRAM_ACK_MS = _limit("datagram_ack_ms", 5, "ms after which a datagram is acknowledged at the latest")
+DATAGRAM_RETRY_MS = _limit("datagram_retry_ms", 200, "ms until a datagram is sent again while the path is not known")
+DATAGRAM_RETRY_MIN_MS = _limit("datagram_retry_min_ms", 20, "ms until a datagram is sent again at least")
+DATAGRAM_RETRY_MAX_MS = _limit("datagram_retry_max_ms", 1000, "ms until a datagram is sent again at most")
+
 
 def unknown_names() -> list[str]:
     """Return names in DRVS_LIMITS that are no limit (a typing error would otherwise pass unseen)."""

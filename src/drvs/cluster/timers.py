@@ -1,0 +1,63 @@
+"""Deadlines of many things, most of which are put off before they come.
+
+A thing has a `deadline`. It is looked at when the one that it had at `arm` comes; by then it has mostly moved on, and
+is armed again. So putting off costs nothing, and only an earlier deadline costs a place in the heap.
+"""
+
+import heapq
+import itertools
+from typing import Protocol
+
+NEVER = float("inf")
+
+
+class Timed(Protocol):
+    """Something that wants to be looked at in time."""
+
+    @property
+    def deadline(self) -> float:
+        """When, at the latest."""
+        ...
+
+
+class Timers:
+    """A heap of (time, thing)."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timed]] = []
+        self._armed: dict[Timed, float] = {}
+        self._serial = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._armed)
+
+    def arm(self, thing: Timed) -> None:
+        """Look at a thing by its present deadline."""
+        when = thing.deadline
+        if when < self._armed.get(thing, NEVER):
+            self._armed[thing] = when
+            heapq.heappush(self._heap, (when, next(self._serial), thing))
+
+    def forget(self, thing: Timed) -> None:
+        """Look at it no more."""
+        self._armed.pop(thing, None)
+
+    @property
+    def deadline(self) -> float:
+        """When `due` should be asked next."""
+        heap = self._heap
+        while heap and self._armed.get(heap[0][2]) != heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else NEVER
+
+    def due(self, now: float) -> list[Timed]:
+        """Return the things whose deadline has come. They are armed no more."""
+        found = []
+        while self.deadline <= now:
+            _, _, thing = heapq.heappop(self._heap)
+            del self._armed[thing]
+            if thing.deadline <= now:
+                found.append(thing)
+            else:
+                self.arm(thing)
+        return found

@@ -1,0 +1,1 @@
+"""How the bytes get there: tcp, udp, tipc and nats behind one interface (`carrier`), driven by one loop."""

@@ -1,0 +1,1 @@
+"""The bytes between nodes: frames, which sessions exchange, and the command records that travel in them."""
