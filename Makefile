@@ -12,7 +12,7 @@ QUICK  := -m 'not slow' -n 2 --dist loadfile
 # The tests have a watchdog of their own (tests/conftest.py): a hang prints every stack and fails.
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test test-slow check-c lint typecheck docs bench dist install-c clean
+.PHONY: help build demo test test-slow test-qemu check-c lint typecheck docs bench dist install-c clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ test: build lint check-c ## all checks and the quick tests
 
 test-slow: build ## the long tests: every instruction killed, full rogue runs, stress, sanitizers
 	$(PYTEST) -m slow $(TESTS)
+
+test-qemu: build ## tests on another kernel, in an emulator: TIPC, Yama (qemu-system-x86, linux-image-amd64, busybox-static)
+	$(PYTEST) -m slow tests/qemu
 
 lint: build ## ruff and mypy --strict
 	$(BIN)/ruff check --quiet .

@@ -14,7 +14,6 @@ CANONICAL = json.loads((Path(__file__).parent / "canonical.json").read_text())
 CHAPTERS_HERE = ("3.", "4.", "5.")
 """Chapters of the guide whose calls are complete."""
 
-NODES = "proxies and nodes"
 MIGRATION = "migration"
 PROCESS_SPACE = "process space"
 CHECKPOINT = "checkpoint/restore"
@@ -28,10 +27,7 @@ SYMBOLS_TO_COME: dict[str, str] = {
 }
 """Canonical symbol -> the capability that will bring it."""
 
-CODES_TO_COME: dict[str, str] = dict.fromkeys(
-    ["EMOLBADNODEID", "EMOLNOVMNODE", "EMOLNOPROXY", "EMOLNOTCONN"],
-    NODES,
-)
+CODES_TO_COME: dict[str, str] = {}
 """Return code of a call of chapter 3 or 4 -> the capability that will give it, unless a test provokes it already."""
 
 CALL_CODES_TO_COME: dict[tuple[str, str], str] = {
@@ -41,13 +37,23 @@ CALL_CODES_TO_COME: dict[tuple[str, str], str] = {
 
 
 NO_SOURCE = "it takes no source: requests of anyone"
+BINDS_HERE = "it binds on this node"
 
 CANNOT_ARISE: dict[tuple[str, str], str] = {
     **{
         (call, code): NO_SOURCE
         for call in ("mnx_rcvrqst", "mnx_rcvrqst_T")
-        for code in ("EMOLRANGE", "EMOLENDPOINT", "EMOLSRCDIED")
+        for code in (
+            "EMOLRANGE",
+            "EMOLENDPOINT",
+            "EMOLSRCDIED",
+            "EMOLBADNODEID",
+            "EMOLNOVMNODE",
+            "EMOLNOPROXY",
+            "EMOLNOTCONN",
+        )
     },
+    **{(call, code): BINDS_HERE for call in ("mnx_bind", "mnx_lclbind") for code in ("EMOLNOVMNODE", "EMOLNOPROXY")},
 }
 """A code that the guide lists for a family of calls, but that this one cannot give -> why."""
 

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, settings
 
 from drvs import core
 from drvs.api import endpoint
-from support import children, leaks, nodes, procfs, watchdog
+from drvs.lab import Lab
+from support import children, labs, leaks, nodes, procfs, watchdog
 
 # Reports must reach the terminal although pytest captures descriptor 2 during a test.
 REPORT_FD = os.dup(2)
@@ -112,6 +113,22 @@ def vm(node: nodes.RunningNode) -> Iterator[object]:
 
     with drvs.connect(node.runtime_dir) as connection:
         yield connection.create_vm("lab")
+
+
+KINDS_OF_LAB = [pytest.param(True, marks=pytest.mark.root, id="namespaces"), pytest.param(False, id="loopback")]
+
+
+@pytest.fixture(params=KINDS_OF_LAB)
+def namespaces(request: pytest.FixtureRequest) -> bool:
+    """Run the test on a lab of both kinds."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def lab(namespaces: bool) -> Iterator[Lab]:
+    """A lab of three nodes, of both kinds."""
+    with labs.lab(3, namespaces=namespaces) as running:
+        yield running
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "kernel.h"
+#include "farcopy.h"
+#include "trust.h"
 
 enum { FAULTS_MAX = 1000 }; /* enough to know; keeps the audit of a wrecked region short */
 
@@ -15,6 +16,7 @@ struct audit {
     int found;
     uint8_t *listed;    /* by slot: in how many lists it was met */
     uint32_t *out;      /* by slot: notifications of its that wait somewhere */
+    uint8_t *queued;    /* by slot, the kernel's too: in how many queues of proxies it was met */
 };
 
 __attribute__((format(printf, 2, 3))) static void fault(struct audit *a, const char *format, ...) {
@@ -31,8 +33,13 @@ __attribute__((format(printf, 2, 3))) static void fault(struct audit *a, const c
 
 typedef bool belongs(const struct k_slot *member, int32_t owner_endpoint);
 
+/* It has asked a process of another node for a copy, or for one with its help. */
+static bool asks_for_copy(const struct k_slot *m) {
+    return m->rts & K_RTS_RMTOPER && !k_is_remote(m);
+}
+
 static bool is_sender(const struct k_slot *m, int32_t owner) {
-    return (m->rts & (K_RTS_SENDING | K_RTS_RECEIVING)) == K_RTS_SENDING && m->sendto == owner;
+    return ((m->rts & (K_RTS_SENDING | K_RTS_RECEIVING)) == K_RTS_SENDING || asks_for_copy(m)) && m->sendto == owner;
 }
 
 static bool is_request(const struct k_slot *m, int32_t owner) {
@@ -74,7 +81,7 @@ static void audit_tickets(struct audit *a, uint32_t owner, uint32_t head) {
 /* ---- one slot ------------------------------------------------------------------------------------------------------------ */
 
 static bool in_one_list(const struct k_slot *s) {
-    return s->rts & K_RTS_SENDING || (s->rts & K_RTS_RECEIVING && s->getfrom != K_ANY);
+    return s->rts & K_RTS_SENDING || asks_for_copy(s) || (s->rts & K_RTS_RECEIVING && s->getfrom != K_ANY);
 }
 
 static void audit_free(struct audit *a, uint32_t i, const struct k_slot *s) {
@@ -87,19 +94,43 @@ static void audit_bound(struct audit *a, uint32_t i, const struct k_slot *s) {
     uint32_t decoded;
     if (!k_endpoint_decode(a->region, s->endpoint, &decoded) || decoded != i) fault(a, "slot %u: its endpoint %d is another slot's", i, s->endpoint);
     if (s->rts & K_RTS_REQUESTS && !(s->rts & K_RTS_RECEIVING)) fault(a, "slot %u: takes requests only, but receives nothing", i);
-    if (s->rts & K_RTS_REMOTE && s->rts & (K_RTS_SENDING | K_RTS_RECEIVING)) fault(a, "slot %u: remote and blocked here", i);
     if (s->incarnation == 0) fault(a, "slot %u: bound without an incarnation", i);
     if (s->rts & K_RTS_RECEIVING && s->senders_head != K_NIL && s->getfrom == K_ANY && !(s->rts & K_RTS_REQUESTS))
         fault(a, "slot %u: waits for anybody while somebody is queued", i);
 }
 
 static bool copied_by_someone(const struct audit *a, uint32_t i, uint32_t incarnation) {
-    for (uint32_t j = 0; j < a->region->members; j++) {
+    for (uint32_t j = 0; j < a->region->slots; j++) {
         const struct k_slot *r = k_slot_at(a->region, j);
-        if (r->rts & K_RTS_FREE || j == i) continue;
+        bool member = j < a->region->members; /* or a proxy */
+        if (j == i || (member && r->rts & (K_RTS_FREE | K_RTS_RMTOPER))) continue;
         if ((r->copy_src == i + 1 && r->copy_src_incarnation == incarnation) || (r->copy_dst == i + 1 && r->copy_dst_incarnation == incarnation)) return true;
     }
     return false;
+}
+
+static void audit_held(struct audit *a, uint32_t i, const struct k_slot *s) {
+    const struct k_slot *q = k_slot_checked(a->region, s->holder - 1);
+    bool named = q && q->rts & K_RTS_RMTOPER && ((q->copy_src == i + 1 && q->copy_src_incarnation == s->incarnation)
+                                                 || (q->copy_dst == i + 1 && q->copy_dst_incarnation == s->incarnation));
+    if (!named) fault(a, "slot %u: held by slot %u, which does not copy from or to it", i, s->holder - 1);
+    if (!(s->rts & K_RTS_RECEIVING)) fault(a, "slot %u: held, but receives nothing (%#x)", i, s->rts);
+}
+
+static void audit_remote(struct audit *a, uint32_t i, const struct k_slot *s) {
+    uint32_t calls = s->rts & (K_RTS_SENDING | K_RTS_RECEIVING), known = K_RTS_REMOTE | K_RTS_SENDING | K_RTS_RECEIVING | K_RTS_RMTOPER;
+    if (s->rts & ~known || (calls && s->rts & K_RTS_RMTOPER)) fault(a, "slot %u: remote, and in state %#x", i, s->rts);
+    if (calls && s->px) fault(a, "slot %u: its call is under way here, and something goes back to it", i);
+    if (calls == K_RTS_RECEIVING && !s->call) fault(a, "slot %u: remote, and waits here without having called", i);
+}
+
+/* What a process of this node has for another one. */
+static void audit_local(struct audit *a, uint32_t i, const struct k_slot *s) {
+    uint32_t peer, both = K_RTS_SENDING | K_RTS_RECEIVING;
+    bool abroad = k_waits_abroad(a->region, s, &peer);
+    if (abroad && (s->rts & both) == both && !s->px) fault(a, "slot %u: its request was taken, but it does not wait for the answer", i);
+    if (!abroad && s->px && s->out_cmd != K_CMD_CANCEL) fault(a, "slot %u: command %u of its is queued, but it waits for none", i, s->out_cmd);
+    if (asks_for_copy(s) && !abroad) fault(a, "slot %u: waits for a copy, but for no remote process", i);
 }
 
 static void audit_slot(struct audit *a, uint32_t i) {
@@ -110,6 +141,8 @@ static void audit_slot(struct audit *a, uint32_t i) {
         return;
     }
     audit_bound(a, i, s);
+    if (s->rts & K_RTS_HELD) audit_held(a, i, s);
+    if (!(s->rts & K_RTS_CLOSING)) (k_is_remote(s) ? audit_remote : audit_local)(a, i, s);
     if (s->rts & K_RTS_ONCOPY && !copied_by_someone(a, i, s->incarnation)) fault(a, "slot %u: on copy, but nobody copies", i);
     audit_list(a, i, "senders", s->senders_head, &s->senders_tail, is_sender);
     audit_list(a, i, "requests", s->requests_head, &s->requests_tail, is_request);
@@ -122,6 +155,34 @@ static void audit_membership(struct audit *a, uint32_t i) {
     const struct k_slot *s = k_slot_at(a->region, i);
     unsigned want = !(s->rts & (K_RTS_FREE | K_RTS_CLOSING)) && in_one_list(s);
     if (a->listed[i] != want) fault(a, "slot %u: in %u lists instead of %u (state %#x)", i, a->listed[i], want, s->rts);
+}
+
+/* ---- proxies ----------------------------------------------------------------------------------------------------------------- */
+
+static void audit_queue(struct audit *a, uint32_t px) {
+    const struct k_slot *p = k_slot_at(a->region, k_proxy_slot(a->region, px, K_PROXY_SENDER));
+    uint32_t previous = K_NIL, at = p->px_head, places = a->region->members + K_KERNEL_SLOTS;
+    for (uint32_t steps = 0; at != K_NIL; steps++) {
+        const struct k_slot *m = at < places ? k_slot_at(a->region, at) : NULL;
+        if (!m || steps > places) {
+            fault(a, "proxy pair %u: its queue leads nowhere or in a circle (at %u)", px, at);
+            return;
+        }
+        if (m->px_prev != previous || m->px != px + 1) fault(a, "slot %u: in the queue of proxy pair %u, but linked to %u of %u", at, px, m->px_prev, m->px - 1);
+        if (a->queued[at] < 255) a->queued[at]++;
+        previous = at;
+        at = m->px_next;
+    }
+    if (p->px_tail != previous) fault(a, "proxy pair %u: the tail of its queue is %u, the last is %u", px, p->px_tail, previous);
+    if (p->armed && p->px_head != K_NIL) fault(a, "proxy pair %u: armed, but there is work", px);
+}
+
+static void audit_proxies(struct audit *a) {
+    for (uint32_t px = 0; px < a->region->limits.nr_proxies; px++) audit_queue(a, px);
+    for (uint32_t i = 0; i < a->region->members + K_KERNEL_SLOTS; i++) {
+        unsigned want = k_slot_at(a->region, i)->px != 0;
+        if (a->queued[i] != want) fault(a, "slot %u: in %u queues of proxies instead of %u", i, a->queued[i], want);
+    }
 }
 
 /* ---- notifications ---------------------------------------------------------------------------------------------------------- */
@@ -201,6 +262,7 @@ static void audit_all(struct audit *a) {
         audit_outgoing(a, i);
     }
     audit_pool(a, listed);
+    audit_proxies(a);
     if (bound != k_header(a->region)->bound) fault(a, "header: counts %u bound slots, there are %u", k_header(a->region)->bound, bound);
 }
 
@@ -209,7 +271,8 @@ int k_audit(struct k_region *region, uint32_t me, void (*report)(void *context, 
     struct audit a = {.region = region, .report = report, .context = context};
     a.listed = calloc(region->members, 1);
     a.out = calloc(region->members, sizeof *a.out);
-    int code = a.listed && a.out ? k_enter(&t, region, me, k_lock_deadline(lock_ms)) : K_NOMEM;
+    a.queued = calloc(region->slots, 1);
+    int code = a.listed && a.out && a.queued ? k_enter(&t, region, me, k_lock_deadline(lock_ms)) : K_NOMEM;
     if (code == K_OK) {
         audit_all(&a);
         k_leave(&t, NULL);
@@ -217,5 +280,6 @@ int k_audit(struct k_region *region, uint32_t me, void (*report)(void *context, 
     }
     free(a.listed);
     free(a.out);
+    free(a.queued);
     return code;
 }

@@ -38,7 +38,7 @@ static void fill_free_slot(const struct k_region *region, struct k_slot *s, cons
     s->self = b->slot;
     s->last_peer = K_NIL;
     s->copy_src = s->copy_dst = 0;
-    s->holder = s->remote_call = s->remote_incarnation = s->copy_over = 0;
+    s->holder = s->remote_call = s->remote_incarnation = s->newest_call = 0;
     s->sent_local = s->sent_remote = s->copied_local = s->copied_remote = 0;
     atomic_store_explicit(&s->waiting, 0, memory_order_relaxed);
     atomic_store_explicit(&s->cpu, 0, memory_order_relaxed);

@@ -51,6 +51,9 @@ struct k_command {
 };
 static_assert(offsetof(struct k_command, v) == 48 && offsetof(struct k_command, flags) == 88, "the guide's struct has 88 bytes");
 
+/* The acknowledgement that tells the other side that `c` came to nothing; false: nobody waits to be told. */
+bool k_command_refuse(const struct k_command *c, int code, struct k_command *ack);
+
 /* ---- on the wire: little-endian, a header and its payload (wire.c) -------------------------------------------------- */
 
 enum { K_WIRE_HEADER = 96, K_WIRE_DATA_MAX = 1 << 20, K_WIRE_RECORD_MAX = K_WIRE_HEADER + K_WIRE_DATA_MAX };

@@ -241,6 +241,9 @@ int k_proxy_arm(struct k_proxy *proxy, int lock_ms);
 /* There seems to be something to take. No lock. */
 bool k_proxy_ready(const struct k_proxy *proxy);
 
+/* The CPU + 1 on which an endpoint made its last call; 0: unknown. */
+uint32_t k_cpu_of(const struct k_region *region, int32_t endpoint);
+
 int64_t k_now_ns(void); /* CLOCK_MONOTONIC */
 
 #endif

@@ -98,7 +98,6 @@ void k_end_far(struct k_txn *t, struct k_slot *r, uint32_t index, int code) {
         .flags = k_cmd_has_data((int32_t)cmd) ? K_CMD_LAST : 0,
     };
     k_release_parties(t, r);
-    k_set(t, &r->copy_over, r->remote_call);
     k_set(t, &r->rts, r->rts & (K_RTS_REMOTE | K_RTS_ONCOPY));
     if (k_route_px(t->region, r->v_rnode, &px)) k_outbox_put(t, r, index, px, &out);
 }
@@ -173,7 +172,8 @@ static void fill_piece(struct k_command *c, const struct piece *p, int code) {
     c->rcode = code;
 }
 
-/* The piece is out. After the last, a stand-in has done its part; a requester waits for the acknowledgement. */
+/* The piece is out. After the last, a requester waits for the acknowledgement. A stand-in has done its part, but if the bytes go to a
+ * third node: should that be lost before it has them all, nobody else could tell the requester. */
 static int advance(struct k_txn *t, struct k_slot *q, const struct piece *p, int code) {
     bool last = p->last || code != K_OK;
     k_set(t, &q->v_done, p->done + p->bytes);
@@ -181,7 +181,7 @@ static int advance(struct k_txn *t, struct k_slot *q, const struct piece *p, int
     if (last) k_outbox_leave(t, q, p->index);
     if (last && k_is_remote(q)) {
         k_release_parties(t, q);
-        k_set(t, &q->rts, q->rts & (K_RTS_REMOTE | K_RTS_ONCOPY));
+        if (p->cmd != K_CMD_COPYIN_RQST || code != K_OK) k_set(t, &q->rts, q->rts & (K_RTS_REMOTE | K_RTS_ONCOPY));
     }
     return k_commit(t);
 }

@@ -8,28 +8,20 @@
 #define _GNU_SOURCE
 #include "handle.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/rseq.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cpu.h"
 #include "fork.h"
 #include "kernel.h"
 
-enum { SLEEP_MAX_NS = 1000000000, CANCEL_LOCK_NS = 100 * 1000000, SPIN_LOOKS = 16, NOWAIT_LOCK_NS = 10 * 1000000 };
+enum { SLEEP_MAX_NS = 1000000000, CANCEL_LOCK_NS = 100 * 1000000, SPIN_LOOKS = 16, FAR_SPIN_TENTHS = 25, NOWAIT_LOCK_NS = 10 * 1000000 };
 
-extern const ptrdiff_t __rseq_offset __attribute__((weak));
-extern const unsigned int __rseq_size __attribute__((weak));
-
-/* The CPU this thread runs on, + 1. rseq keeps it in memory; without it vdso's getcpu does. */
-static inline uint32_t this_cpu(void) {
-    if (&__rseq_size && __rseq_size) {
-        const struct rseq *area = (const struct rseq *)(const void *)((const char *)__builtin_thread_pointer() + __rseq_offset);
-        return *(const volatile uint32_t *)&area->cpu_id + 1;
-    }
-    return (uint32_t)sched_getcpu() + 1;
+uint32_t k_cpu_of(const struct k_region *region, int32_t endpoint) {
+    uint32_t slot;
+    return k_endpoint_decode(region, endpoint, &slot) ? atomic_load_explicit(&k_slot_at(region, slot)->cpu, memory_order_relaxed) : 0;
 }
 
 static inline struct k_slot *own_slot(const struct k_handle *h) {
@@ -172,7 +164,7 @@ static int start_locked(struct k_handle *h, struct k_call *call, int64_t deadlin
 }
 
 static int start(struct k_handle *h, struct k_call *call, int64_t deadline_ns, bool interruptible) {
-    uint32_t cpu = this_cpu();
+    uint32_t cpu = k_this_cpu();
     struct k_slot *s = own_slot(h);
     if (atomic_load_explicit(&s->cpu, memory_order_relaxed) != cpu) atomic_store_explicit(&s->cpu, cpu, memory_order_relaxed);
     return start_locked(h, call, deadline_ns, interruptible);
@@ -214,12 +206,16 @@ static int outcome(struct k_handle *h, struct k_call *call) {
     return end_call(h, call, k_peek(&own_slot(h)->incarnation) == h->incarnation ? code : K_SHUTDOWN);
 }
 
-/* Spinning pays only if the other side runs on another CPU, where it can answer meanwhile. */
-static bool worth_spinning(const struct k_handle *h) {
+/* Spinning pays only if the other side runs on another CPU, where it can answer meanwhile: nanoseconds, 0 if it does not. For a
+ * remote process that is where its commands were last put; an answer from there takes longer. */
+static uint64_t worth_spinning(const struct k_handle *h, uint64_t ns) {
     uint32_t peer = k_peek(&own_slot(h)->last_peer);
-    if (peer >= h->region.members) return false;
-    uint32_t cpu = atomic_load_explicit(&k_slot_at(&h->region, peer)->cpu, memory_order_relaxed);
-    return cpu != 0 && cpu != this_cpu();
+    if (!h->spin_ns || peer >= h->region.members) return 0;
+    const struct k_slot *p = k_slot_at(&h->region, peer);
+    uint32_t cpu = atomic_load_explicit(&p->cpu, memory_order_relaxed);
+    if (cpu == 0 || cpu == k_this_cpu()) return 0;
+    if (ns < h->spin_ns) return ns;
+    return k_peek(&p->rts) & K_RTS_REMOTE ? (uint64_t)h->spin_ns * FAR_SPIN_TENTHS / 10 : h->spin_ns;
 }
 
 /* No pause instruction between the looks: on some CPUs it takes as long as the line takes to arrive (14 % slower, measured). Reading
@@ -227,9 +223,10 @@ static bool worth_spinning(const struct k_handle *h) {
 int k_call_spin(struct k_handle *h, struct k_call *call, uint64_t ns) {
     const struct k_slot *s = own_slot(h);
     if (!k_is_blocked(s)) return outcome(h, call);
-    if (!h->spin_ns || !worth_spinning(h)) return K_BLOCKED;
+    uint64_t budget = worth_spinning(h, ns);
+    if (!budget) return K_BLOCKED;
     for (int64_t until = 0, now = 0;; now = k_now_ns()) {
-        if (now && !until) until = now + (int64_t)(ns < h->spin_ns ? ns : h->spin_ns);
+        if (now && !until) until = now + (int64_t)budget;
         if (until && now >= until) return K_BLOCKED;
         for (int i = 0; i < SPIN_LOOKS; i++) {
             if (!k_is_blocked(s)) {

@@ -146,7 +146,7 @@ struct k_slot {
     /* a remote process */
     uint32_t remote_call;            /* its call that is under way here, as its own node numbers it */
     uint32_t remote_incarnation;     /* on its own node; 0: not known yet */
-    uint32_t copy_over;              /* its last copy that has ended here: pieces that come late are dropped */
+    uint32_t newest_call;            /* of those that came here: an older one comes late, by way of a third node */
     uint32_t spare8;
 };
 static_assert(offsetof(struct k_slot, message) == 1 * K_LINE, "line 1");

@@ -4,7 +4,10 @@
  * newest word counts: a process that calls has given up what it had under way before, and one with another endpoint or
  * incarnation takes the place of the one that its node had there. Every command is one lock hold, unless a slot must be bound first.
  */
+#define _GNU_SOURCE
 #include "put.h"
+
+#include "cpu.h"
 
 /* ---- who it comes from ------------------------------------------------------------------------------------------------- */
 
@@ -26,6 +29,7 @@ static int look_at(const struct k_txn *t, uint32_t index, const struct k_sender 
     if (!k_is_remote(s)) return s->endpoint == from->endpoint ? K_LCLPROC : K_SLOTUSED;
     if (s->misc & K_MISC_BACKUP) return K_LCLPROC;
     if (s->node == from->node && s->endpoint == from->endpoint && is_same_life(s, from->incarnation)) return THERE;
+    if (from->indirect && s->endpoint > from->endpoint) return K_SRCDIED; /* an earlier owner of the slot */
     return s->node == from->node || is_idle(s) ? STALE : K_SLOTUSED;
 }
 
@@ -50,6 +54,15 @@ static int unbind_stand_in(struct k_putting *p, uint32_t index) {
     return code == K_NOTBIND ? K_OK : code;
 }
 
+/* It is known now, and those who wait for its answer know on which CPU that will be put. */
+static int act_as(struct k_putting *p, struct k_slot *s, uint32_t index, const struct k_sender *from) {
+    uint32_t cpu = k_this_cpu();
+    if (from->incarnation) s->remote_incarnation = from->incarnation;
+    if (atomic_load_explicit(&s->cpu, memory_order_relaxed) != cpu) atomic_store_explicit(&s->cpu, cpu, memory_order_relaxed);
+    p->t.me = index;
+    return K_OK;
+}
+
 int k_enter_as_remote(struct k_putting *p, struct k_sender *from) {
     uint32_t index;
     enum { LOOKS = 8 };
@@ -59,11 +72,7 @@ int k_enter_as_remote(struct k_putting *p, struct k_sender *from) {
         if (code != K_OK) return code;
         struct k_slot *s = k_slot_at(&p->proxy->region, index);
         int found = look_at(&p->t, index, from);
-        if (found == THERE) {
-            if (from->incarnation) s->remote_incarnation = from->incarnation;
-            p->t.me = index;
-            return K_OK;
-        }
+        if (found == THERE) return act_as(p, s, index, from);
         remember(from, s);
         k_put_leave(p);
         code = found == ABSENT ? bind_stand_in(p, index, from) : found == STALE ? unbind_stand_in(p, index) : found;
@@ -88,6 +97,7 @@ int k_begin_remote(struct k_putting *p) {
     struct k_slot *r = k_me(&p->t);
     int code = drop_older(&p->t, r);
     r->remote_call = p->c->call;
+    if (p->c->call) r->newest_call = p->c->call;
     if (p->c->call && p->c->call != K_ANSWERS_NOTHING) r->call_next = p->c->call - 1; /* so that its request has its own number here */
     return code;
 }
@@ -231,7 +241,6 @@ static int put_cancel(struct k_putting *p) {
     p->t.me = index;
     bool copying = r->rts & K_RTS_RMTOPER;
     bool under_way = k_is_bound(r) && k_is_remote(r) && r->node == (int32_t)p->c->rnode && r->remote_call == p->c->call && !is_idle(r);
-    if (under_way && copying) r->copy_over = p->c->call;
     if (under_way) code = drop_older(&p->t, r);
     if (under_way && copying) code = pass_on_cancel(&p->t, r, code);
     k_put_leave(p);

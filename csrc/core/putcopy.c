@@ -13,6 +13,7 @@ static int enter_as_requester(struct k_putting *p) {
     const struct k_command *c = p->c;
     struct k_sender from = {
         .endpoint = c->v.rqtr, .node = (int32_t)c->rnode, .incarnation = c->src == c->v.rqtr ? c->incarnation : 0, .name = "remote",
+        .indirect = c->cmd == K_CMD_COPYIN_RQST,
     };
     int code = c->rnode == p->proxy->node ? K_BADNODEID : k_route_code(&p->proxy->region, c->rnode);
     return code == K_OK ? k_enter_as_remote(p, &from) : code;
@@ -135,8 +136,14 @@ static int fail_receiving(struct k_putting *p) {
     return code == K_OK ? end(p, p->c->rcode) : code;
 }
 
+/* A piece of a copy that has ended already, or was given up before it began here. */
+static bool is_late(const struct k_putting *p) {
+    uint32_t newest = k_me(&p->t)->newest_call;
+    return p->c->call && newest && !is_under_way(p) && (int32_t)(p->c->call - newest) <= 0;
+}
+
 static int put_data(struct k_putting *p) {
-    if (p->c->call && k_me(&p->t)->copy_over == p->c->call) return K_OK; /* late: it has ended already */
+    if (is_late(p)) return K_OK;
     return p->c->rcode == K_OK ? receive_piece(p) : fail_receiving(p);
 }
 
@@ -210,10 +217,15 @@ static int put_local(struct k_putting *p) {
 
 /* ---- answers to a requester of this node ---------------------------------------------------------------------------------------- */
 
+/* Its command has been taken, or the first piece of its data. */
+static bool has_gone(const struct k_slot *q) {
+    return !q->px || (k_cmd_has_data((int32_t)q->out_cmd) && q->v_done);
+}
+
 /* The slot waits for just this, from a node that has a part in it. */
 static bool awaits(const struct k_txn *t, const struct k_slot *q, const struct k_command *c) {
     uint32_t first;
-    if (!k_is_bound(q) || q->endpoint != c->dst || !(q->rts & K_RTS_RMTOPER) || q->px || answer_to((int32_t)q->out_cmd) != (uint32_t)c->cmd) return false;
+    if (!k_is_bound(q) || q->endpoint != c->dst || !(q->rts & K_RTS_RMTOPER) || !has_gone(q) || answer_to((int32_t)q->out_cmd) != (uint32_t)c->cmd) return false;
     if ((c->call && c->call != q->out_call) || !k_waits_abroad(t->region, q, &first)) return false;
     return c->snode == k_slot_at(t->region, first)->node || (c->cmd == K_CMD_COPYRMT_ACK && c->snode == (int32_t)q->v_dnode);
 }

@@ -48,10 +48,31 @@ bool k_cmd_has_data(int32_t cmd) {
     return cmd == K_CMD_COPYIN_DATA || cmd == K_CMD_COPYIN_RQST || cmd == K_CMD_COPYOUT_DATA;
 }
 
+static bool asks_for_copy(int32_t cmd) {
+    return cmd == K_CMD_COPYOUT_RQST || cmd == K_CMD_COPYLCL_RQST || cmd == K_CMD_COPYRMT_RQST;
+}
+
 static bool is_known(uint32_t cmd) {
     uint32_t plain = cmd & ~(uint32_t)K_CMD_ACK;
     if (cmd & K_CMD_ACK) return plain >= K_CMD_SEND_MSG && plain <= K_CMD_COPYRMT_RQST;
     return (cmd >= K_CMD_SEND_MSG && cmd <= K_CMD_SHUTDOWN) || cmd == K_CMD_CANCEL;
+}
+
+static uint32_t refusal_of(const struct k_command *c) {
+    if (c->cmd & K_CMD_ACK || c->flags & K_CMD_NOACK) return K_CMD_NONE;
+    if (k_cmd_has_message(c->cmd) || c->cmd == K_CMD_COPYIN_DATA || asks_for_copy(c->cmd)) return (uint32_t)c->cmd | K_CMD_ACK;
+    return c->cmd == K_CMD_COPYIN_RQST ? K_CMD_COPYRMT_ACK : K_CMD_NONE;
+}
+
+bool k_command_refuse(const struct k_command *c, int code, struct k_command *ack) {
+    uint32_t cmd = refusal_of(c);
+    bool message = k_cmd_has_message(c->cmd), data = k_cmd_has_data((int32_t)cmd);
+    *ack = (struct k_command){
+        .cmd = (int32_t)cmd, .vmid = c->vmid, .src = c->dst, .dst = message ? c->src : c->v.rqtr, .snode = c->dnode,
+        .dnode = message ? c->snode : (int32_t)c->rnode, .rcode = code, .call = c->call, .rnode = c->rnode, .flags = data ? K_CMD_LAST : 0, .v = c->v,
+    };
+    if (data) ack->v.bytes = 0;
+    return cmd != K_CMD_NONE;
 }
 
 /* ---- encode, decode --------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* proxies.c: what proxies do (guide 5.1.10, 5.1.11): take what goes to other nodes, deliver what comes from there.
  *
  * A thread that calls one of these is known by what it was registered as. noded hands out every VM's region and doorbell to it, and an
- * eventfd that counts up when a VM has come or gone. All doorbells are in one epoll, by their edges: none is ever read. Each thread has
+ * eventfd that counts up when a VM has come or gone. They are in one epoll, by their edges: none is ever read. Each thread has
  * its own maps, so that a sender and a receiver in one process share nothing; they go with the thread.
  */
 #define _GNU_SOURCE
@@ -39,6 +39,7 @@ struct hands { /* what a thread works with, in one of its roles */
     bool open;
     uint32_t fork_epoch;
     int px, node, changed, epoll;
+    int64_t pair; /* what this very registration is known by */
     int64_t last; /* serial of the VM that came last */
     uint64_t *ledger;
     size_t ledger_bytes;
@@ -63,6 +64,11 @@ static void leave_vm(struct hands *h, struct served **at) {
 }
 
 static void let_go(struct hands *h) {
+    bool ours = h->fork_epoch == k_fork_epoch();
+    if (!ours && h->epoll >= 0) { /* shared with the parent, which goes on using it */
+        close(h->epoll);
+        h->epoll = -1;
+    }
     while (h->vms) leave_vm(h, &h->vms);
     if (h->ledger) munmap(h->ledger, h->ledger_bytes);
     if (h->changed >= 0) close(h->changed);
@@ -134,11 +140,11 @@ static int map_ledger(struct hands *h, int fd) {
 
 /* What comes with the first answer alone. */
 static int take_tools(struct hands *h, struct reply *reply) {
-    h->px = (int)reply_integer(reply, "px"), h->node = (int)reply_integer(reply, "node");
+    h->px = (int)reply_integer(reply, "px"), h->node = (int)reply_integer(reply, "node"), h->pair = reply_integer(reply, "pair");
     h->changed = reply_take(reply, 0);
     h->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (h->changed < 0 || h->epoll < 0) return EMOLNOMEM;
-    int code = watch(h, h->changed, EPOLLIN);
+    int code = watch(h, h->changed, EPOLLIN | EPOLLET);
     return code == OK ? map_ledger(h, reply->nfds > 1 ? reply->fds[1] : -1) : code;
 }
 
@@ -169,6 +175,7 @@ static int ask_for_vms(struct hands *h, enum role role) {
         json_put_integer(&q.json, "after", h->last);
         json_put_bool(&q.json, "begin", !h->open);
         if (h->open) json_put_integer(&q.json, "px", h->px);
+        if (h->open) json_put_integer(&q.json, "pair", h->pair);
         code = noded_ask(&q, &reply);
         if (code == OK) code = take_answer(h, &reply, &more);
         reply_end(&reply);
@@ -179,13 +186,21 @@ static int ask_for_vms(struct hands *h, enum role role) {
 
 /* Serve what has come, and what has gone no longer. */
 static int refresh(struct hands *h, enum role role) {
-    uint64_t count;
-    if (read(h->changed, &count, sizeof count) < 0 && errno != EAGAIN) return EMOLGENERIC;
     for (struct served **at = &h->vms; *at;) {
         if (atomic_load(&k_header(&(*at)->region)->state) == K_VM_RUNNING) at = &(*at)->next;
         else leave_vm(h, at);
     }
     return ask_for_vms(h, role);
+}
+
+/* Sleep until a doorbell rings, a VM comes or goes, which is attended to, or the time is over. */
+static int doze(struct hands *h, enum role role, int64_t ms) {
+    struct epoll_event events[16];
+    int n = epoll_wait(h->epoll, events, 16, (int)(ms < SLEEP_MS ? ms : SLEEP_MS));
+    if (n < 0) return errno == EINTR ? -ERESTARTSYS : EMOLGENERIC;
+    for (int i = 0; i < n; i++)
+        if (events[i].data.fd == h->changed) return refresh(h, role);
+    return OK;
 }
 
 /* The hands of the calling thread in this role; a forked child's are empty. */
@@ -197,7 +212,7 @@ static int my_hands(enum role role, struct hands **found) {
         h->changed = h->epoll = -1;
         pthread_setspecific(leaving, mine);
     }
-    if (h->open && h->fork_epoch != k_fork_epoch()) let_go(h);
+    if (h->open && (h->fork_epoch != k_fork_epoch() || doze(h, role, 0) != OK)) let_go(h);
     h->fork_epoch = k_fork_epoch();
     int code = h->open ? OK : ask_for_vms(h, role);
     if (code != OK) let_go(h);
@@ -238,26 +253,16 @@ static bool arm(struct hands *h) {
     return true;
 }
 
-/* Until a doorbell rings, a VM comes, or the time is over. */
-static int doze(struct hands *h, int64_t ms) {
-    struct epoll_event events[16];
-    int n = epoll_wait(h->epoll, events, 16, (int)(ms < SLEEP_MS ? ms : SLEEP_MS));
-    if (n < 0) return errno == EINTR ? -ERESTARTSYS : EMOLGENERIC;
-    for (int i = 0; i < n; i++)
-        if (events[i].data.fd == h->changed) return refresh(h, SENDER);
-    return OK;
-}
-
 static int next_command(struct hands *h, struct k_command *c, void *payload, long to_ms) {
     int64_t deadline = to_ms < 0 || to_ms > INT32_MAX ? INT64_MAX : k_now_ns() + (int64_t)to_ms * 1000000;
     for (;;) {
         int code = take(h, c, payload);
         if (code != EMOLAGAIN) return code;
+        if (!arm(h)) continue;
         int64_t now = k_now_ns();
         if (now >= deadline) return to_ms == 0 ? EMOLAGAIN : EMOLTIMEDOUT;
-        if (!arm(h)) continue;
         int64_t left = deadline - now; /* rounded up: a wait never ends before its time */
-        code = doze(h, left > (int64_t)SLEEP_MS * 1000000 ? SLEEP_MS : (left + 999999) / 1000000);
+        code = doze(h, SENDER, left > (int64_t)SLEEP_MS * 1000000 ? SLEEP_MS : (left + 999999) / 1000000);
         if (code != OK) return code;
     }
 }
@@ -274,6 +279,7 @@ int mnx_get2rmt_T(cmd_t *header, proxy_payload_t *payload, long to_ms) {
     clock_gettime(CLOCK_REALTIME, &now);
     c.seconds = now.tv_sec, c.nanoseconds = now.tv_nsec;
     count(h, 0, c.dnode);
+    c.rnode++; /* there 0 stands for the source's */
     memcpy(header, &c, sizeof c);
     return (int)ended(OK);
 }
@@ -296,19 +302,17 @@ static int payload_bytes(const cmd_t *header) {
     return header->c_len >= 0 && header->c_len <= MAXCOPYBUF ? header->c_len : -1;
 }
 
-static bool is_command(int cmd) {
-    int asked = cmd & ~K_CMD_ACK;
-    return (asked > K_CMD_NONE && asked <= K_CMD_SHUTDOWN) || cmd == K_CMD_CANCEL;
-}
-
 int mnx_put2lcl(cmd_t *header, proxy_payload_t *payload) {
     struct hands *h;
     struct k_command c;
     if (!memory_readable(header, sizeof *header)) return (int)ended(EMOLINVAL);
     int bytes = payload_bytes(header);
-    if (bytes < 0 || !is_command(header->c_cmd) || (bytes && !memory_readable(payload, (size_t)bytes))) return (int)ended(EMOLINVAL);
+    if (bytes < 0 || (bytes && !memory_readable(payload, (size_t)bytes))) return (int)ended(EMOLINVAL);
     memcpy(&c, header, sizeof c);
     c.len = bytes;
+    if (k_cmd_has_data(c.cmd)) c.v.bytes = bytes;
+    if (k_command_fault(&c)) return (int)ended(EMOLINVAL);
+    c.rnode = c.rnode ? c.rnode - 1 : (uint32_t)c.snode;
     int code = my_hands(RECEIVER, &h);
     if (code == OK) code = put(h, &c, payload);
     if (code == EMOLBADVMID || code == EMOLVMNOTRUN) { /* one that has come since, or was made anew? */

@@ -164,6 +164,7 @@ bool only_thread(void); /* nobody else in this process can want the GIL */
 extern PyMethodDef region_manage_methods[], region_test_methods[];
 PyObject *encode_command(PyObject *module, PyObject *fields);
 PyObject *decode_command(PyObject *module, PyObject *record);
+PyObject *refuse_command(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 bool region_writable(struct region *self); /* false, with an error raised, if it is mapped read-only */
 PyObject *wakes_list(const struct k_wakes *wakes);
 

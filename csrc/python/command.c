@@ -68,6 +68,30 @@ PyObject *decode_command(PyObject *module, PyObject *record) {
     return dict;
 }
 
+/* ---- refuse ------------------------------------------------------------------------------------------------------------- */
+
+static struct signature refuse_signature = {"refuse_command", 2, {OBJECT_PARAM("record"), INT_PARAM("code", -4095, -1, 0)}, {NULL}};
+
+static PyObject *refusal(const struct k_command *c, int code) {
+    struct k_command ack;
+    uint8_t header[K_WIRE_HEADER];
+    if (!k_command_refuse(c, code, &ack)) Py_RETURN_NONE;
+    k_wire_encode(&ack, header);
+    return Py_BuildValue("(iy#)", (int)ack.dnode, (const char *)header, (Py_ssize_t)sizeof header);
+}
+
+PyObject *refuse_command(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    (void)module;
+    union value v[PARAMS_MAX];
+    struct k_command c;
+    Py_buffer view;
+    size_t length;
+    if (!parse_args(&refuse_signature, args, nargs, kwnames, v) || PyObject_GetBuffer(v[0].object, &view, PyBUF_SIMPLE) < 0) return NULL;
+    const char *wrong = k_wire_decode(view.buf, (size_t)view.len, &c, &length);
+    PyBuffer_Release(&view);
+    return wrong ? PyErr_Format(PyExc_ValueError, "not a command: %s", wrong) : refusal(&c, (int)v[1].integer);
+}
+
 /* ---- encode ------------------------------------------------------------------------------------------------------------ */
 
 static bool set_field(struct k_command *c, const struct field *f, PyObject *value) {

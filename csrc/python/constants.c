@@ -57,7 +57,7 @@ static const struct constant layout[] = {
     OFFSET(slot, out_cmd), OFFSET(slot, out_node), OFFSET(slot, out_src), OFFSET(slot, out_dst), OFFSET(slot, out_call), OFFSET(slot, out_answers),
     OFFSET(slot, out_flags), OFFSET(slot, out_value), OFFSET(slot, out_code), OFFSET(slot, v_src), OFFSET(slot, v_dst), OFFSET(slot, v_rqtr),
     OFFSET(slot, v_rnode), OFFSET(slot, v_dnode), OFFSET(slot, v_bytes), OFFSET(slot, v_done), OFFSET(slot, v_saddr), OFFSET(slot, v_daddr),
-    OFFSET(slot, holder), OFFSET(slot, remote_call), OFFSET(slot, remote_incarnation), OFFSET(slot, copy_over),
+    OFFSET(slot, holder), OFFSET(slot, remote_call), OFFSET(slot, remote_incarnation), OFFSET(slot, newest_call),
     OFFSET(priv, id), OFFSET(priv, warn), OFFSET(priv, level), OFFSET(priv, traps), OFFSET(priv, calls), OFFSET(priv, alarm), OFFSET(priv, maps),
     OFFSET(note, dst), OFFSET(note, src), OFFSET(note, src_ep), OFFSET(note, value), OFFSET(note, chain), OFFSET(note, next), OFFSET(note, prev),
     {NULL, 0},

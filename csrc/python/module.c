@@ -1,5 +1,6 @@
 /* module.c: drvs.core._core: its functions, and how its parts come together. */
 #include "binding.h"
+#include "../core/cpu.h"
 #include "image.h"
 
 #if __has_include("../bench/pingpong.h")
@@ -8,6 +9,11 @@
 #endif
 
 /* ---- functions ------------------------------------------------------------------------------------------------------ */
+
+static PyObject *this_cpu(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    return PyLong_FromLong((long)k_this_cpu() - 1);
+}
 
 static PyObject *now_ns(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
@@ -41,10 +47,12 @@ static PyObject *span_of(PyObject *module, PyObject *buffer) {
 }
 
 static PyMethodDef functions[] = {
+    {"this_cpu", this_cpu, METH_NOARGS, "this_cpu() -> int: the CPU that this thread runs on, -1 if unknown."},
     {"now_ns", now_ns, METH_NOARGS, "now_ns() -> int: CLOCK_MONOTONIC, the clock of all deadlines."},
     {"copy_bytes", FASTCALL(copy_bytes), "copy_bytes(src_pid, src_address, dst_pid, dst_address, nbytes, chunk) -> code: between host processes (0: the caller)."},
     {"encode_command", encode_command, METH_O, "encode_command(fields) -> the record that carries a command between nodes."},
     {"decode_command", decode_command, METH_O, "decode_command(record) -> its fields, the payload among them; ValueError says what is wrong with it."},
+    {"refuse_command", FASTCALL(refuse_command), "refuse_command(record, code) -> (node, record) | None: what tells the other side that a command came to nothing."},
     {"span_of", span_of, METH_O, "span_of(buffer) -> (address, nbytes): where the bytes of a contiguous buffer are."},
     {"set_error_factory", set_error_factory, METH_O, "set_error_factory(f): f(code, operation, endpoint, peer, object) makes what is raised (None: RuntimeError). Returns the one before."},
     {"set_copy_fallback", set_copy_fallback, METH_O,

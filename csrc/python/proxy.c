@@ -23,6 +23,7 @@ struct served {
 struct proxy {
     PyObject_HEAD
     uint32_t px, node;
+    uint32_t cpu; /* + 1, where the process is that was served last */
     bool sends, receives;
     struct served **served;
     size_t n, next; /* `next`: who is looked at first */
@@ -189,6 +190,7 @@ static bool take_from(struct proxy *self, struct served *s, const uint8_t *skip,
     struct k_command c;
     while (PyList_Size(list) < limit && k_proxy_ready(&s->proxy) && k_proxy_take(&s->proxy, skip, &c, self->payload, LOCK_MS) == K_OK) {
         date_command(&c, now_ns);
+        self->cpu = k_cpu_of(&s->proxy.region, c.src);
         PyObject *pair = to_pair(&c, self->payload);
         int failed = !pair || PyList_Append(list, pair) < 0;
         Py_XDECREF(pair);
@@ -217,7 +219,9 @@ static PyObject *proxy_take(PyObject *object, PyObject *const *args, Py_ssize_t 
 static int deliver(struct proxy *self, const struct k_command *c, const uint8_t *payload, int64_t snode) {
     if (snode >= 0 && c->snode != snode) return K_BADNODEID;
     struct served *s = self->receives ? find(self, c->vmid, NULL) : NULL;
-    return s ? k_proxy_put(&s->proxy, c, payload, LOCK_MS) : K_BADVMID;
+    if (!s) return K_BADVMID;
+    self->cpu = k_cpu_of(&s->proxy.region, c->dst);
+    return k_proxy_put(&s->proxy, c, payload, LOCK_MS);
 }
 
 static bool note_failure(PyObject *failures, size_t offset, int code) {
@@ -284,7 +288,13 @@ static PyObject *get_node(PyObject *object, void *closure) {
     return PyLong_FromUnsignedLong(as_proxy(object)->node);
 }
 
+static PyObject *get_peer_cpu(PyObject *object, void *closure) {
+    (void)closure;
+    return PyLong_FromLong((long)as_proxy(object)->cpu - 1);
+}
+
 static PyGetSetDef attributes[] = {
+    {"peer_cpu", get_peer_cpu, NULL, "Where the process is that was served last; -1: unknown.", NULL},
     {"px", get_px, NULL, "Number of the pair.", NULL},
     {"node", get_node, NULL, "The node that it runs on.", NULL},
     {"vmids", get_vmids, NULL, "The VMs that it serves.", NULL},

@@ -1,7 +1,6 @@
 """Endpoints: what the API adds to the core's calls: copies, signals, privileges, errors in words."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import threading
@@ -14,7 +13,7 @@ from drvs import Call, Message
 from drvs.procview.waits import analyse, describe_cycle
 from support.children import spawn
 from support.guide import wait_blocked
-from support.users import spawn_as_nobody
+from support.users import drop_ptrace_capability, spawn_as_nobody
 
 
 def offering(me, size, server=5, fill=b"x"):
@@ -102,22 +101,6 @@ def test_copies_that_cannot_be_meant_are_refused_with_a_reason(vm):
             server.copy(there, bytearray(1))
         with vm.bind() as other, pytest.raises(drvs.BadState):
             server.copy((other.endpoint, 4096), bytearray(1))
-
-
-def drop_ptrace_capability():
-    """Keep root, but lose the right to read any process's memory: as under Yama, for processes of other users."""
-
-    class Header(ctypes.Structure):
-        _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-    class Data(ctypes.Structure):
-        _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
-
-    libc, header, data = ctypes.CDLL(None, use_errno=True), Header(0x20080522, 0), (Data * 2)()
-    assert libc.capget(ctypes.byref(header), data) == 0
-    data[0].effective &= ~(1 << 19)
-    data[0].permitted &= ~(1 << 19)
-    assert libc.capset(ctypes.byref(header), data) == 0
 
 
 @pytest.mark.root

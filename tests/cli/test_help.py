@@ -14,7 +14,7 @@ from support.nodes import drvs
 NOWHERE = "/nonexistent/drvs-without-a-node"
 GROUPS = [
     "up", "down", "status", "vm", "run", "ps", "dump", "ca", "gc", "doctor", "demo",
-    "bench", "config", "completion", "version",
+    "lab", "bench", "config", "completion", "version",
 ]  # fmt: skip
 
 
@@ -42,9 +42,8 @@ MORE = [
     "vm show",
     "dump vm",
     "dump proc",
-    "ca init",
-    "ca issue",
-    "ca show",
+    "up", "down", "status", "vm", "run", "ps", "dump", "ca", "gc", "doctor", "demo",
+    "lab", "bench", "config", "completion", "version",
     "bench local",
     "bench images",
     "bench executor",

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.ways import WAYS, Cluster, Way
+from support.ways import WAYS, Cluster, Way, parameters
 
 
-@pytest.fixture(params=sorted(WAYS))
+@pytest.fixture(params=parameters())
 def way(request: pytest.FixtureRequest) -> Way:
     """Each way."""
     return WAYS[request.param]()

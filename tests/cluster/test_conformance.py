@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from drvs.cluster.session import Broken, Ended, Established, Settings
 from drvs.cluster.wire.hello import Limits
 from support.links import QUICK, identity, record
@@ -139,7 +141,14 @@ def _fields(settings: Settings) -> dict[str, float]:
     return {name: getattr(settings, name) for name in settings.__struct_fields__}
 
 
+def needs_wrong_addresses(cluster: Cluster) -> None:
+    """Skip where an address belongs to one node of one cluster, so that no other can answer there."""
+    if cluster.way.names_the_node:
+        pytest.skip("the address itself names cluster and node")
+
+
 def test_a_peer_of_another_cluster_is_refused_and_both_know_why(cluster: Cluster) -> None:
+    needs_wrong_addresses(cluster)
     one, two = cluster.node(1), cluster.node(2, identity(2, cluster="other"))
     one.links.add_peer(2, [two.address])
     cluster.net.run_until(lambda: one.reasons(2) and two.reasons())
@@ -149,6 +158,7 @@ def test_a_peer_of_another_cluster_is_refused_and_both_know_why(cluster: Cluster
 
 
 def test_a_node_that_is_not_the_expected_one_is_refused(cluster: Cluster) -> None:
+    needs_wrong_addresses(cluster)
     one, two = cluster.node(1), cluster.node(2)
     one.links.add_peer(3, [two.address])
     cluster.net.run_until(lambda: "node 2 answers where node 3 should" in one.reasons(3))
@@ -156,6 +166,7 @@ def test_a_node_that_is_not_the_expected_one_is_refused(cluster: Cluster) -> Non
 
 
 def test_a_node_that_has_our_own_number_is_refused(cluster: Cluster) -> None:
+    needs_wrong_addresses(cluster)
     one, other = cluster.node(1), cluster.node(1)
     one.links.add_peer(3, [other.address])
     cluster.net.run_until(lambda: "this node's own number" in other.reasons())

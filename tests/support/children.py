@@ -30,8 +30,9 @@ from collections.abc import Callable
 from typing import Any
 
 from support import procfs
+from support.patience import FACTOR
 
-PATIENCE_S = 30.0
+PATIENCE_S = 30.0 * FACTOR
 """How long a test waits for a line or a result before it calls the child hung."""
 
 

@@ -1,6 +1,6 @@
 """Proxies written by hand, on one node and without any network: a test takes commands, looks at them and answers them.
 
-The test's own process is the sender and the receiver of every pair; the nodes that they lead to are its invention.
+The test's own process is the sender and the receiver of the pair; the nodes that it leads to are its invention.
 """
 
 from __future__ import annotations
@@ -19,22 +19,20 @@ HERE = 0
 
 
 class HandProxies:
-    """Pair `px` leads to node `px`, under the VM of a lab."""
+    """A pair, number 1, that leads to all nodes of one's choice, for the VM of a lab."""
 
     def __init__(self, lab: Lab, nodes: tuple[int, ...] = (1,)) -> None:
         self.lab = lab
-        self.nodes = nodes
+        assert mnx.mnx_proxies_bind("hand", 1, os.getpid(), os.getpid()) == mnx.OK
         for node in nodes:
-            assert mnx.mnx_proxies_bind(f"hand{node}", node, os.getpid(), os.getpid()) == mnx.OK
-            assert mnx.mnx_node_up(f"far{node}", node, node) == mnx.OK
+            assert mnx.mnx_node_up(f"far{node}", node, 1) == mnx.OK
             assert mnx.mnx_add_node(lab.vmid, node) == mnx.OK
-            for status in (mnx.CONNECT_SPROXY, mnx.CONNECT_RPROXY):
-                assert mnx.mnx_proxy_conn(node, status) == mnx.OK
+        for status in (mnx.CONNECT_SPROXY, mnx.CONNECT_RPROXY):
+            assert mnx.mnx_proxy_conn(1, status) == mnx.OK
 
     def close(self) -> None:
-        """Unbind the pairs that are left."""
-        for node in self.nodes:
-            mnx.mnx_proxy_unbind(node)
+        """Unbind the pair, if it still is bound."""
+        mnx.mnx_proxy_unbind(1)
 
     # ---- one command
 
@@ -73,7 +71,7 @@ class HandProxies:
         back.c_snode, back.c_dnode = header.c_dnode, header.c_snode
         back.c_rcode, back.c_len, back.c_incarnation = rcode, 0, 0
         if cmd == mnx.CMD_REPLY_MSG:
-            back.c_answers, back.c_call = header.c_call, 0
+            back.c_answers, back.c_call, back.c_rnode = header.c_call, 0, 0
         for name, value in fields.items():
             setattr(back, name, value)
         assert mnx.mnx_put2lcl(back, payload) == mnx.OK

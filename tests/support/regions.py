@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from drvs.core import Endpoint, Region
+from support.patience import FACTOR
 
 FIRST_USER_SLOT = 96
 """Slots below are system slots with the guide's limits: their endpoint is their process number for ever."""
 
-PATIENCE_S = 20.0
+PATIENCE_S = 20.0 * FACTOR
 
 E = TypeVar("E", bound=Endpoint)
 

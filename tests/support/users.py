@@ -40,6 +40,22 @@ def as_nobody(function: Callable[..., Any], *args: Any, timeout: float = PATIENC
     return spawn_as_nobody(lambda me: function(*args)).result(timeout)
 
 
+def drop_ptrace_capability() -> None:
+    """Keep root, but lose the right to read any process's memory: as under Yama, for processes of other users."""
+
+    class Header(ctypes.Structure):
+        _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+    class Data(ctypes.Structure):
+        _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+    libc, header, data = ctypes.CDLL(None, use_errno=True), Header(0x20080522, 0), (Data * 2)()
+    assert libc.capget(ctypes.byref(header), data) == 0
+    data[0].effective &= ~(1 << 19)
+    data[0].permitted &= ~(1 << 19)
+    assert libc.capset(ctypes.byref(header), data) == 0
+
+
 # ---- the interpreter and the project may lie below a directory that is root's alone (/root, a temporary one) ----
 
 

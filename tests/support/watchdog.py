@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from support import children, procfs
+from support.patience import FACTOR
 
-QUICK_S, SLOW_S = 120.0, 1800.0
+QUICK_S, SLOW_S = 120.0 * FACTOR, 1800.0 * FACTOR
 LAST_RESORT_S = 60.0
 
 

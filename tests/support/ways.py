@@ -1,13 +1,21 @@
 """The ways in which links can carry bytes, and a little cluster on one of them."""
 
+import itertools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
+
 from drvs.cluster.ca.credentials import NodeCredentials
 from drvs.cluster.session import Exchange, Identity, Settings
-from drvs.cluster.transports.carrier import Transport
+from drvs.cluster.transports.carrier import Hub, Transport
+from drvs.cluster.transports.nats import Nats
+from drvs.cluster.transports.nats_connection import NatsConnection
 from drvs.cluster.transports.tcp import Tcp
+from drvs.cluster.transports.tipc import Tipc, open_socket
 from drvs.cluster.transports.udp import Udp
+from support import brokers
 from support.certificates import credentials
 from support.links import QUICK, Net, TestNode, identity
 
@@ -19,6 +27,8 @@ class Way:
     transport: Callable[[int, NodeCredentials | None], Transport]
     listen: Callable[[int], str]
     secure: bool = True
+    #: Whether the address itself says cluster and node, so that nobody else can answer there.
+    names_the_node: bool = False
 
 
 def tcp_insecure() -> Way:
@@ -48,13 +58,59 @@ def udp_sealed() -> Way:
     return Way(lambda node, proof: Udp(), lambda node: "udp://127.0.0.1:0")
 
 
+def nats() -> Way:
+    """Sealed datagrams through a server; each node has a connection of its own."""
+    url = brokers.broker().url
+    return Way(lambda node, proof: OwnNats(url, f"node{node}"), lambda node: "nats://", names_the_node=True)
+
+
+class OwnNats(Nats):
+    """The transport with a connection that ends with it."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.own = NatsConnection([url], name)
+        super().__init__(self.own)
+
+    def close(self, hub: Hub) -> None:
+        """Close both."""
+        super().close(hub)
+        self.own.close()
+
+
+def tipc() -> Way:
+    """Sealed datagrams of TIPC, on one node or between network namespaces."""
+    services = itertools.count(int.from_bytes(os.urandom(3), "little") + 100)
+    return Way(lambda node, proof: Tipc(), lambda node: f"tipc://{next(services)}:{node}")
+
+
 WAYS = {
+    "nats": nats,
+    "tipc": tipc,
     "tcp-insecure": tcp_insecure,
     "tcp-signed": tcp_signed,
     "tcp-tls": tcp_tls,
     "udp-insecure": udp_insecure,
     "udp-sealed": udp_sealed,
 }
+
+
+def why_not(name: str) -> str:
+    """Return why a way cannot be tested on this machine, "" if it can."""
+    if name == "nats":
+        return brokers.why_not()
+    if name == "tipc":
+        try:
+            open_socket().close()
+        except OSError as error:
+            return str(error.strerror)
+    return ""
+
+
+def parameters(*, secure: bool = False) -> list[object]:
+    """Return the ways for `params` of a fixture, those that this machine does not have marked so."""
+    names = [name for name in sorted(WAYS) if not (secure and name.endswith("insecure"))]
+    skip = pytest.mark.skip
+    return [pytest.param(name, marks=[skip(reason=why)] if (why := why_not(name)) else []) for name in names]
 
 
 class Cluster:

@@ -10,6 +10,9 @@ from markdown import table, whole_page
 VARIABLES = [
     ["`DRVS_RUNTIME_DIR`", "the node's runtime directory, for `drvs`, programs and noded; wins over `DRVS_NODE`"],
     ["`DRVS_NODE`", "a node id from 0 to 4095: one of several nodes of a user on one machine (default 0)"],
+    ["`DRVS_LAB`", "the lab that `drvs lab` means (default `lab`)"],
+    ["`DRVS_LAB_DIR`", "the directory of all labs (default: beside the runtime directory)"],
+    ["`DRVS_LAB_NODE`", "set in programs of a lab's node: the node's directory, by which they are found and ended"],
     ["`DRVS_LIMITS`", "`name=number,…`: other values for the limits below"],
     ["`DRVS_DISABLE`", "`feature,…`: do without kernel features (see below), for tests and trouble"],
     ["`DRVS_TRACEBACK`", "when set, `drvs` shows where an error came from"],
@@ -22,6 +25,8 @@ BUILD = [
     ["`DRVS_BUILD_SANITIZE=address,undefined`", "the sanitizers named"],
     ["`DRVS_BUILD_COVERAGE=1`", "gcov counters"],
     ["`DRVS_BUILD_FAULTS=1`", "fault points, for tests"],
+    ["`DRVS_GUEST_ROOT`", "where a kernel package was unpacked for tests in a guest (default `/`)"],
+    ["`DRVS_CI_QEMU_SECONDS`", "seconds that `.ci/run` gives the tests in a guest (default 900)"],
     ["`DRVS_CI_SLOW_SECONDS`", "seconds that `.ci/run` gives the slow tests (default 600)"],
 ]
 

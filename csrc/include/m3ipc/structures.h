@@ -134,7 +134,7 @@ struct cmd {
     unsigned c_snd_seq, c_ack_seq;        /* the proxies' own */
     unsigned c_call, c_answers;           /* which call this is, which one it answers */
     unsigned c_incarnation;               /* which owner of its slot the source is */
-    unsigned c_rnode;                     /* of a copy: where v_rqtr runs */
+    unsigned c_rnode;                     /* 1 + the node of who made the call that this belongs to; 0: c_snode */
     unsigned char c_trace[16];
 };
 typedef struct cmd cmd_t;

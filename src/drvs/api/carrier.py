@@ -1,8 +1,8 @@
 """Carrier: what one half of a proxy pair works with: the VMs of its node, and what they have for other nodes.
 
 noded hands out every VM's region and doorbell to a registered proxy, and counts up an eventfd when there is another.
-All doorbells are in one epoll, edge-triggered and never read: a ring is an edge, and the core rings only when it was
-asked to (`arm`), so that nothing is missed between the last look and the sleep.
+That and all doorbells are in one epoll, edge-triggered and never read, for others look at them too: a ring is an edge,
+and the core rings only when it was asked to (`arm`), so that nothing is missed between the last look and the sleep.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from drvs.api.binding import map_region
 from drvs.base.codes import Code
+from drvs.base.errors import DrvsError
 from drvs.base.flags import VmState
 from drvs.core import Proxy, Region
 from drvs.daemon.ledger import BYTES, WORD, WORDS
@@ -39,6 +40,7 @@ class Carrier:
         role: "sender" or "receiver".
 
     Attributes:
+        client: the node's.
         core: takes and puts; see `drvs.core.Proxy`.
         px: the number of the pair.
         node: the number of the node.
@@ -48,16 +50,17 @@ class Carrier:
     """No sleep is longer, whatever the doorbells say: seconds."""
 
     def __init__(self, client: Client, px: int | None, role: str) -> None:
-        self._client = client
+        self._pid = os.getpid()
+        self.client = client
         self._role = role
         self._epoll = select.epoll()
         self._vms: dict[int, tuple[Region, int]] = {}  # by vmid: its memory, its doorbell
         self._last = 0  # the serial of the VM that came last
         with client.call("proxy_attach", px=px, role=role, tid=threading.get_native_id(), begin=True) as reply:
-            self.px, self.node = int(reply["px"]), int(reply["node"])
+            self.px, self.node, self._pair = int(reply["px"]), int(reply["node"]), int(reply["pair"])
             self.core = Proxy(self.px, self.node, role == "sender", role == "receiver")
             self._changed = reply.take_fd()
-            self._epoll.register(self._changed, select.EPOLLIN)
+            self._epoll.register(self._changed, select.EPOLLIN | select.EPOLLET)
             with open(reply.take_fd(), "r+b", buffering=0) as ledger:
                 self._ledger = mmap.mmap(ledger.fileno(), BYTES)
             more = self._attach(reply)
@@ -77,6 +80,14 @@ class Carrier:
         if hasattr(self, "_changed"):
             os.close(self._changed)
 
+    def registered(self) -> bool:
+        """Tell whether this process still is what it was registered as; its VMs are looked after, too."""
+        try:
+            self.wait(0)
+        except DrvsError:
+            return False
+        return not self._epoll.closed
+
     # ---- the VMs of the node
 
     def refresh(self) -> None:
@@ -85,17 +96,15 @@ class Carrier:
         Raises:
             Unreachable: the pair is not registered any more.
         """
-        try:
-            os.eventfd_read(self._changed)
-        except BlockingIOError:
-            pass
         for vmid in [vmid for vmid, (region, _) in self._vms.items() if region.state != VmState.RUNNING]:
             self._leave(vmid)
         while self._ask():
             pass
 
     def _ask(self) -> bool:
-        with self._client.call("proxy_attach", px=self.px, role=self._role, after=self._last) as reply:
+        with self.client.call(
+            "proxy_attach", px=self.px, role=self._role, pair=self._pair, after=self._last
+        ) as reply:  # fmt: skip
             return self._attach(reply)
 
     def _attach(self, reply: Reply) -> bool:
@@ -114,7 +123,8 @@ class Carrier:
         if vmid in self._vms:
             _, bell = self._vms.pop(vmid)
             self.core.remove(vmid)
-            self._epoll.unregister(bell)  # closing it would not: others have it open, too
+            if self._pid == os.getpid():  # a forked child shares its parent's epoll
+                self._epoll.unregister(bell)  # closing it would not: others have it open, too
             os.close(bell)
 
     # ---- sending
@@ -131,8 +141,10 @@ class Carrier:
             self._count(0, (node for node, _ in found))
         return found
 
-    def wait(self, timeout: float) -> None:
-        """Sleep until there may be something to take, at most `timeout` seconds; `arm` must have said True.
+    def wait(self, timeout: float) -> bool:
+        """Sleep until there may be something to take, at most `timeout` seconds; `core.arm` must have said True.
+
+        Returns whether anything happened; VMs that have come or gone are attached or let go of.
 
         Raises:
             Unreachable: the pair is not registered any more.
@@ -140,6 +152,7 @@ class Carrier:
         events = self._epoll.poll(min(timeout, self.LONGEST_SLEEP))
         if any(fd == self._changed for fd, _ in events):
             self.refresh()
+        return bool(events)
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when `wait` would not sleep."""

@@ -21,7 +21,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         rcode: the code of an acknowledgement.
         v_src, v_dst, v_rqtr, v_saddr, v_daddr, v_bytes: of a copy: whose memory, where, and for whom; v_bytes of a
             notification is its argument.
-        rnode: of a copy: the node of v_rqtr.
+        rnode: the node of who made the call that this belongs to: v_rqtr's, or the source's; -1: the source's.
         flags: see `drvs.CmdFlag`.
         call: the number of the caller's call, which its answer repeats; 0 fits any.
         answers: of a reply: the number of the call that it answers.
@@ -44,7 +44,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     v_saddr: int = 0
     v_daddr: int = 0
     v_bytes: int = 0
-    rnode: int = 0
+    rnode: int = -1
     flags: int = 0
     call: int = 0
     answers: int = 0
@@ -68,7 +68,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: its payload is not what its number asks for.
         """
-        return encode_command(msgspec.structs.asdict(self))
+        fields = msgspec.structs.asdict(self)
+        return encode_command(fields | {"rnode": self.snode} if self.rnode < 0 else fields)
 
     @property
     def message(self) -> Message:
@@ -106,6 +107,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self, cmd=int(number), src=self.dst, dst=self.src, snode=self.dnode, dnode=self.snode, rcode=rcode,
             payload=payload, flags=flags, incarnation=0, trace=_NO_TRACE,
+            rnode=-1 if number == Cmd.REPLY_MSG else self.rnode,
             answers=self.call if number == Cmd.REPLY_MSG else 0,
             call=0 if number == Cmd.REPLY_MSG else self.call,
         )  # fmt: skip

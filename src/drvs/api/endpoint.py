@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from drvs import core
 from drvs.api.block import Block, shared_memory
+from drvs.base import yama
 from drvs.base.codes import Code
 from drvs.base.errors import Busy, DrvsError, make_error
 from drvs.base.ids import SELF, EndpointId
@@ -179,6 +180,7 @@ def _error(code: int, operation: str, endpoint: int, peer: int | None, handle: c
     refusal = getattr(handle, "_refusal", None)
     if refusal is not None and operation == "copy" and code == Code.PERM:
         error.detail, handle._refusal = refusal, None  # type: ignore[attr-defined]
+        error.hint = yama.remedy(least=1) or error.hint
     return error
 
 

@@ -11,6 +11,7 @@ from drvs.api import binding
 from drvs.api.endpoint import Endpoint
 from drvs.api.info import NodeInfo, PairInfo, PeerInfo, VmInfo
 from drvs.api.proxies import ProxyPair
+from drvs.api.spanning import chosen, wait_until_spanning
 from drvs.api.timeouts import to_milliseconds
 from drvs.api.vm import VM
 from drvs.base.codes import Code
@@ -164,6 +165,8 @@ class Node:
         nr_sysprocs: int | None = None,
         notes: int | None = None,
         nodes: Iterable[int] = (),
+        span: str | Iterable[int] = (),
+        timeout: float = 10.0,
     ) -> VM:
         """Create a VM.
 
@@ -171,13 +174,17 @@ class Node:
             name: at most 15 bytes, unique on the node.
             vmid: its number; None for the lowest free one.
             nr_procs, nr_tasks, nr_sysprocs, notes: its limits; None for the node's.
-            nodes: other nodes that it runs on; `VM.add_node` adds more.
+            nodes: other nodes that it runs on already; `VM.add_node` adds more.
+            span: nodes on which the standard proxies create it too, or "all" for all that are known. This call waits
+                until it runs there; a node that joins or is restarted later gets it then.
+            timeout: seconds to wait for that.
 
         Raises:
             AccessDenied: the caller is neither root nor the owner of the node.
             Busy: the name or the number is taken.
             OutOfRange: a limit is above the node's.
             NoMemory: there is no memory for it.
+            TimedOut: it runs here, but not yet on all nodes of `span`.
 
         Canonical: mnx_vm_init (guide 4.1.4)
         """
@@ -188,7 +195,9 @@ class Node:
             "notes": notes,
         }
         limits["nodes"] = sum(1 << number for number in {*nodes})
-        reply = self.client.call("vm_init", name=name, vmid=vmid, **limits)
+        everywhere = chosen(self.client, span)
+        reply = self.client.call("vm_init", name=name, vmid=vmid, span=everywhere, **limits)
+        wait_until_spanning(self.client, reply["vmid"], everywhere, timeout)
         return VM(self, reply["vmid"], name, owned=True)
 
     def vm(self, name_or_id: str | int) -> VM:

@@ -163,11 +163,12 @@ class ProxyPair:
         while True:
             for _, record in sender.take(1):
                 return Command.from_record(record)
+            if not sender.core.arm() or sender.wait(0):
+                continue
             left = sender.LONGEST_SLEEP if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 raise make_error(Code.AGAIN if timeout == 0 else Code.TIMEDOUT, "get_remote", node=self.node.id)
-            if sender.core.arm():
-                sender.wait(left)
+            sender.wait(left)
 
     def put_local(self, command: Command) -> None:
         """Deliver a command that came from another node.

@@ -8,25 +8,17 @@ from __future__ import annotations
 
 import os
 
-SETTING = "/proc/sys/kernel/yama/ptrace_scope"
+from drvs.base import yama
+
 _PR_SET_PTRACER = 0x59616D61
 
 _allowed: tuple[int, int] | None = None
 
 
-def scope() -> int:
-    """Return kernel.yama.ptrace_scope: 0 where the kernel does not restrict copies, or has no Yama."""
-    try:
-        with open(SETTING) as file:
-            return int(file.read())
-    except (OSError, ValueError):
-        return 0
-
-
 def allow(noded: int) -> None:
     """Let noded, by its process id, copy from and to this process; once per process."""
     global _allowed
-    if scope() != 0 and _allowed != (os.getpid(), noded):
+    if yama.scope() != 0 and _allowed != (os.getpid(), noded):
         _set_ptracer(noded)
         _allowed = os.getpid(), noded
 

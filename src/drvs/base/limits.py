@@ -80,6 +80,10 @@ DIRECTORY = _limit("directory", 65536, "names of other nodes that noded knows")
 START_MS = _limit("start_ms", 15000, "ms that `drvs up` waits for noded to be ready")
 STOP_MS = _limit("stop_ms", 15000, "ms that `drvs down` waits for noded to end")
 
+# Labs
+LAB_UP_MS = _limit("lab_up_ms", 60000, "ms that `drvs lab up` waits for all nodes to be up")
+LAB_DOWN_MS = _limit("lab_down_ms", 30000, "ms that `drvs lab down` waits before it kills the supervisor")
+
 # Clients
 CONNECT_TRIES = _limit("connect_tries", 120, "tries to reach noded while it restarts")
 CONNECT_WAIT_MS = _limit("connect_wait_ms", 25, "ms between two of them")
@@ -110,6 +114,17 @@ LINK_ACK_BYTES = _limit("link_ack_bytes", 1 << 18, "bytes received after which t
 LINK_ACK_MS = _limit("link_ack_ms", 100, "ms after which what was received is acknowledged at the latest")
 LINK_DIAL_MS = _limit("link_dial_ms", 100, "ms until an unreachable peer is tried again; doubled each time")
 LINK_DIAL_MAX_MS = _limit("link_dial_max_ms", 5000, "ms between two tries to reach a peer at most")
+LEASE_MS = _limit("lease_ms", 15000, "ms after which a node that is silent in the registry counts as gone")
+NATS_CALL_MS = _limit("nats_call_ms", 5000, "ms that one request to the registry may take")
+LINK_SPIN_US = _limit("link_spin_us", 50, "microseconds that the proxies look on after traffic, CPU-aware; 0: none")
+LINK_SLEEP_MS = _limit("link_sleep_ms", 1000, "ms that the proxies sleep at most before they look again")
+LINKS_RESTARTS = _limit("links_restarts", 16, "times that noded starts the proxies again because they ended")
+LINKS_STEADY_MS = _limit("links_steady_ms", 60000, "ms after which proxies that ended count as having worked")
+TAKE_COMMANDS = _limit("take_commands", 64, "commands taken from the VMs between two looks at the links")
+ENDS_KEPT = _limit("ends_kept", 10000, "ends of endpoints that are kept for peers that may not have heard of them")
+PUT_TRIES = _limit("put_tries", 3, "times that a command is put again because the lock of its VM did not come")
+NOTES_AT_ONCE = 16
+NOTE_CHARACTERS = _limit("note_characters", 500, "characters of a line that the proxies write into noded's log")
 LINK_REASONS = _limit("link_reasons", 16, "ends of connections whose reasons are kept, for each peer and for strangers")
 DATAGRAM_WINDOW = _limit("datagram_window", 64, "datagrams under way to a peer at most")
 DATAGRAM_WINDOW_BYTES = _limit("datagram_window_bytes", 1 << 18, "bytes under way to a peer in datagrams at most")
@@ -118,6 +133,12 @@ DATAGRAM_ACK_MS = _limit("datagram_ack_ms", 5, "ms after which a datagram is ack
 DATAGRAM_RETRY_MS = _limit("datagram_retry_ms", 200, "ms until a datagram is sent again while the path is not known")
 DATAGRAM_RETRY_MIN_MS = _limit("datagram_retry_min_ms", 20, "ms until a datagram is sent again at least")
 DATAGRAM_RETRY_MAX_MS = _limit("datagram_retry_max_ms", 1000, "ms until a datagram is sent again at most")
+NATS_DATAGRAM_BYTES = _limit(
+    "nats_datagram_bytes", 1 << 16, "bytes of a NATS message; the server's max_payload is more"
+)
+NATS_QUEUE = _limit("nats_queue", 1024, "messages that wait on their way to or from NATS; more are dropped")
+NATS_CONNECT_MS = _limit("nats_connect_ms", 5000, "ms that a node waits for a NATS server at its start")
+NATS_RETRY_MS = _limit("nats_retry_ms", 500, "ms between two tries to reach NATS again")
 
 
 def unknown_names() -> list[str]:

@@ -20,9 +20,9 @@ Exit status:
   0    all is well
   1    the operation failed, or a check did (doctor, demo)
   2    wrong usage
-  3    no node is running
+  3    no node is running; lab: there is none of that name
   4    not permitted
-  5    no such VM, process or endpoint
+  5    no such VM, process, endpoint or node
   6    it exists already, or is in use
   124  the time given was over
   126  run: the command cannot be executed
@@ -59,7 +59,9 @@ def status_of(error: BaseException) -> int:
     Args:
         error: a DrvsError, an OSError, or anything else (FAILED).
     """
-    code = getattr(error, "code", None)
+    code, own = getattr(error, "code", None), getattr(error, "exit_status", None)
+    if isinstance(own, int):
+        return own
     if isinstance(code, int):
         return _by_code().get(code, FAILED)
     if isinstance(error, PermissionError):

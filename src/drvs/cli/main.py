@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from drvs.cli import bench, ca, completion, config, demo, doctor, dump, exits, image, node, ps, run, version, vm
+from drvs.cli import bench, ca, completion, config, demo, doctor, dump, exits, image, lab, node, ps, run, version, vm
 
 _HELP = """\
 Rendezvous IPC between processes, in shared memory.
@@ -26,7 +26,7 @@ New here? `drvs demo` shows it all in ten seconds, and `drvs doctor` says whethe
 
 _ORDER = (
     "up", "down", "status", "vm", "run", "ps", "dump", "image", "ca", "gc", "doctor", "demo",
-    "bench", "config", "completion", "version",
+    "lab", "bench", "config", "completion", "version",
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ for command in (node.up, node.down, node.status, node.gc, ps.ps, doctor.doctor, 
     app.command()(command)
 app.command()(config.config)
 app.command(context_settings={"allow_interspersed_args": False})(run.run)
-for group in (vm, dump, image, ca, bench, completion):
+for group in (vm, dump, image, ca, lab, bench, completion):
     app.add_typer(group.group, name=group.__name__.rpartition(".")[2])
 
 

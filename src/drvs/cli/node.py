@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,6 +32,29 @@ def up(
     notes: Annotated[int | None, _limit("Notifications from user slots that may wait in a VM.", 0)] = None,
     copy_buf: Annotated[int | None, _limit("Bytes of one piece of a copy (32768).")] = None,
     copy_len_max: Annotated[int | None, _limit("Bytes of one copy at most (524288).")] = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Join the cluster that this file describes.", show_default=False),
+    ] = None,
+    nats: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Join through the registry of these NATS servers.", show_default=False),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --nats: the node's name (default: the host's).")
+    ] = None,
+    cluster_name: Annotated[str, typer.Option(metavar="NAME", help="With --nats: the cluster's name.")] = "drvs",
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="With --nats: be reached at tcp://HOST:PORT, too.", show_default=False),
+    ] = None,
+    credentials: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --nats: what `drvs ca issue` made for the node.")
+    ] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="No authentication and no encryption of links.")] = False,
+    spin_us: Annotated[
+        int | None, typer.Option(metavar="US", min=0, help="Spin of the proxies after traffic (default: 50).")
+    ] = None,
 ) -> None:
     """Start a node.
 
@@ -50,7 +74,14 @@ def up(
         "copy_len_max": copy_len_max,
     }
     size = {name: value for name, value in asked.items() if value is not None}
-    started = launch.up(node=node, foreground=foreground, init=not no_init, size=size)
+    links = None
+    if cluster is not None or nats is not None:
+        from drvs.cli.joining import Wish, join
+
+        wish = Wish(cluster, nats, name, cluster_name, listen or [], credentials, insecure, spin_us)
+        node, asked_of_all, links = join(wish, node)
+        size = asked_of_all | size
+    started = launch.up(node=node, foreground=foreground, init=not no_init, size=size, links=links)
     what = f"Node {started.node}" if started.node >= 0 else "A node (not initialised)"
     typer.echo(f"{what} is up: noded is process {started.pid}, in {started.runtime_dir}")
     if started.vms:
@@ -91,7 +122,8 @@ def status(
     raise typer.Exit(exits.FAILED if found["holders"] else exits.OK)
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """Write a span of time as people say it."""
     minutes, hours = int(seconds) // 60, int(seconds) // 3600
     return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min" if minutes else f"{seconds:.0f} s"
 
@@ -104,7 +136,7 @@ def _show_status(found: dict[str, Any]) -> None:
     watched = found["watched"]
     pairs = [
         ("node", number),
-        ("noded", f"process {found['pid']} of user {found['owner']}, up for {_age(found['seconds'])}"),
+        ("noded", f"process {found['pid']} of user {found['owner']}, up for {age(found['seconds'])}"),
         ("directory", plain(found["runtime_dir"])),
         ("log", plain(found["log"] or "the journal")),
         ("endpoints", f"{found['endpoints']} of {found['processes']} processes"),

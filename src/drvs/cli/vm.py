@@ -32,12 +32,29 @@ def create(
     notes: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Notifications from user slots that may wait.")
     ] = None,
+    nodes: Annotated[
+        str, typer.Option(metavar="all|N,N", help="Nodes to create it on, too (default: this one).", show_default=False)
+    ] = "",
 ) -> None:
-    """Create a VM."""
+    """Create a VM.
+
+    With --nodes it is created on those nodes as well, and the command returns when it runs there.
+    """
     from drvs.cli.reach import the_node
 
-    vm = the_node().create_vm(name, vmid=vmid, nr_procs=procs, nr_tasks=tasks, nr_sysprocs=sysprocs, notes=notes)
+    vm = the_node().create_vm(
+        name, vmid=vmid, nr_procs=procs, nr_tasks=tasks, nr_sysprocs=sysprocs, notes=notes, span=_span(nodes)
+    )
     typer.echo(f"VM {vm.id} '{vm.name}' is ready. Run something in it: drvs run --vm {vm.name} -- CMD")
+
+
+def _span(text: str) -> str | list[int]:
+    if text in ("", "all"):
+        return text or []
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise typer.BadParameter(f"{text!r}: write all, or numbers of nodes with commas between them")
+    return [int(number) for number in numbers]
 
 
 @group.command()

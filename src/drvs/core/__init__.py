@@ -16,9 +16,11 @@ from drvs.core._core import (
     decode_command,
     encode_command,
     now_ns,
+    refuse_command,
     set_copy_fallback,
     set_error_factory,
     span_of,
+    this_cpu,
 )
 
 __all__ = [
@@ -34,7 +36,9 @@ __all__ = [
     "decode_command",
     "encode_command",
     "now_ns",
+    "refuse_command",
     "set_copy_fallback",
     "set_error_factory",
     "span_of",
+    "this_cpu",
 ]

@@ -826,6 +826,9 @@ class Proxy:
     @property
     def node(self) -> int: ...
     @property
+    def peer_cpu(self) -> int:
+        """The CPU on which the process that was served last made its last call; -1: unknown."""
+    @property
     def vmids(self) -> list[int]:
         """The VMs that it serves."""
 
@@ -838,6 +841,15 @@ def encode_command(fields: dict[str, Any], /) -> bytes:
 
 def decode_command(record: Buffer, /) -> dict[str, Any]:
     """Return the fields of one record; ValueError says what is wrong with it."""
+
+def refuse_command(record: Buffer, code: int) -> tuple[int, bytes] | None:
+    """Return what tells the other side that a record came to nothing here, and the node it goes to; None: nobody waits.
+
+    `record` may be followed by others. This is for what `Proxy.put` returns.
+    """
+
+def this_cpu() -> int:
+    """Return the CPU that this thread runs on; -1 if that cannot be known."""
 
 def now_ns() -> int:
     """Return CLOCK_MONOTONIC in nanoseconds: the clock of all deadlines."""

@@ -17,6 +17,7 @@ from drvs.daemon.store import AnyStore, open_store
 
 if TYPE_CHECKING:
     from drvs.daemon.node import NodeLimits
+    from drvs.daemon.noded import Noded
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,11 +59,29 @@ def _serve(options: argparse.Namespace, runtime_dir: str, node: int, store: AnyS
     if options.owner is not None:
         noded.end_with(options.owner)
     try:
-        noded.serve(lambda: _say_ready(options.ready_fd, f"node {node} in {runtime_dir}"))
+        noded.serve(lambda: _join(noded, options, f"node {node} in {runtime_dir}"))
     except BaseException as error:
         noded.log.failure(error)  # and leave everything to the next one, as after a crash
         raise
     noded.end()
+
+
+def _join(noded: "Noded", options: argparse.Namespace, status: str) -> None:
+    """Say that the node serves: with `--links` once its proxies are ready, and if they cannot be, the node ends."""
+
+    def told(word: str) -> None:
+        if word == "ready":
+            _say_ready(options.ready_fd, status)
+            return
+        _report(options.ready_fd, f"-99 {word}")
+        complain(word)
+        noded.loop.stop()
+
+    if options.links is None or noded.node.links.runs:
+        _say_ready(options.ready_fd, status)
+    else:
+        noded.node.links.start(options.links.split("\x01"), told)
+        noded.node.save()
 
 
 def _limits(text: str) -> "NodeLimits":
@@ -109,6 +128,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--node", type=int, help="node id (default: DRVS_NODE, or 0)")
     parser.add_argument("--no-init", action="store_true", help="leave initialising to drvs_init")
     parser.add_argument("--limits", default="{}", help="limits of drvs_init, as a JSON object")
+    parser.add_argument("--links", help="options of the proxies' process, joined by the character 1")
     parser.add_argument("--ready-fd", type=int, help="descriptor on which to say `ready`, or why not")
     parser.add_argument("--owner", type=int, help="the process that starts this one, and with which the node is to end")
     return parser.parse_args(argv)

@@ -99,15 +99,15 @@ class Directory:
         entry = self.knows(vm, name)
         if entry is None or entry.node not in self._node.peers.known or not vm.nodes >> entry.node & 1:
             return None
-        present = mirrors.find(vm, entry.endpoint)
-        if present is not None and present.node == entry.node:
-            vm.mirror_names[name] = entry.endpoint
-            return present
         slot = vm.region.decode(entry.endpoint)
         if slot is None or slot in vm.bound:
             self._node.log.note(f"{name!r} of node {entry.node} in {vm.text()}: its slot is taken here")
             return None
-        if present is not None:
+        present = mirrors.at(vm, slot)
+        if present is not None and (present.node, present.endpoint) == (entry.node, entry.endpoint):
+            vm.mirror_names[name] = entry.endpoint
+            return present
+        if present is not None:  # somebody who had the slot before, and is gone
             mirrors.unbind(self._node, vm, present)
         mirror = mirrors.bind(vm, slot, entry.endpoint, entry.node, name)
         self._node.waits.mirrored(vm.serial, mirror)

@@ -31,6 +31,7 @@ def up(
     init: bool = True,
     size: dict[str, int] | None = None,
     owner: int | None = None,
+    links: list[str] | None = None,
 ) -> Started:
     """Start a node; when this returns, it serves. A node that was killed is taken over with all its VMs.
 
@@ -41,6 +42,7 @@ def up(
         init: do drvs_init as well.
         size: limits of drvs_init by name.
         owner: the calling process, if the node is to end with it.
+        links: options of the proxies' process (`python -m drvs.cluster`); None: the node is in no cluster.
     Raises:
         Busy: one runs there already.
         RuntimeDirError: the directory cannot be used.
@@ -51,6 +53,8 @@ def up(
     command = _command(where, number, init, size or {})
     if owner is not None:
         command += ["--owner", str(owner)]
+    if links is not None:
+        command.append("--links=" + "\x01".join(links))
     if foreground:
         _become(command)
     _start(command, where)

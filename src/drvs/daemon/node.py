@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from drvs.base import clock, limits
@@ -13,6 +14,7 @@ from drvs.daemon.bindings import Book, Process
 from drvs.daemon.directory import Directory
 from drvs.daemon.events import Events
 from drvs.daemon.ledger import Ledger
+from drvs.daemon.links import LinksProcess
 from drvs.daemon.log import LogFile
 from drvs.daemon.loop import Loop
 from drvs.daemon.pairs import Pairs
@@ -103,6 +105,7 @@ class Node:
         self.pairs = Pairs(self)
         self.peers = Peers(self)
         self.routes = Routes(self)
+        self.links = LinksProcess(self)
         self.ledger = Ledger()
         self.directory = Directory(self)
         self.events = Events(self)
@@ -130,6 +133,7 @@ class Node:
         """End all VMs and proxies, and forget the parameters; process `spare` is not signalled."""
         for vm in list(self.vms.values()):
             self.end_vm(vm, spare)
+        self.links.end()
         self.pairs.end(spare)
         self.peers.forget_all()
         self.ledger.close()
@@ -147,8 +151,14 @@ class Node:
         known: dict[str, Any] = {"serial": self.serial}
         if self.limits is not None:
             known |= {"number": self.number, "limits": self.limits._asdict(), "debug": self.log.mask}
-            known |= {"name": self.peers.own_name}
+            known |= {"name": self.peers.own_name, "links": self.links.options}
         self.table.write_node(known)
+
+    def next_serial(self) -> int:
+        """Return a number that no VM and no proxy pair had before."""
+        self.serial += 1
+        self.save()
+        return self.serial
 
     @property
     def size(self) -> NodeLimits:
@@ -178,17 +188,17 @@ class Node:
             raise Refused(Code.VMNOTRUN, f"{vm.text()} was ended because its memory was damaged: end it for good")
         return vm
 
-    def create_vm(self, vmid: int, name: str, size: VmLimits, nodes: int) -> Vm:
+    def create_vm(self, vmid: int, name: str, size: VmLimits, nodes: int, span: Sequence[int] = ()) -> Vm:
         """Create a VM that has been judged.
 
         Raises:
             Refused: RANGE, NOMEM, NOTDIR or BADF; nothing has changed then.
         """
-        self.serial += 1
-        self.save()
+        self.next_serial()
         bell = make_bell()
         fd, region = make_region(vmid, self.number, name, self.owner, size, bell)
         vm = Vm(vmid, self.serial, name, self.number, nodes, size, region, fd, bell)
+        vm.span = sorted(span)
         try:
             self.store.put(region_name(vmid, vm.serial), fd)
             self.store.put(doorbell_name(vmid, vm.serial), bell)
@@ -219,6 +229,7 @@ class Node:
             "serial": vm.serial,
             "name": vm.name,
             "nodes": vm.nodes,
+            "span": vm.span,
             "state": int(vm.state),
             **vm.limits._asdict(),
         }
@@ -270,7 +281,8 @@ class Node:
         """Return what getvminfo answers."""
         return {
             "vmid": vm.vmid, "flags": int(vm.state), "name": vm.name, "serial": vm.serial, "node": vm.node,
-            "nodes": vm.nodes, "nodes64": vm.nodes & (1 << 64) - 1, "bound": len(vm.bound), "suspect": vm.suspect,
+            "span": vm.span, "nodes": vm.nodes, "nodes64": vm.nodes & (1 << 64) - 1, "bound": len(vm.bound),
+            "suspect": vm.suspect,
             **vm.limits._asdict(),
         }  # fmt: skip
 

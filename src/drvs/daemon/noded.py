@@ -98,6 +98,7 @@ class Noded:
         self.node.watch.tick()
         self.node.watchdog.tick()
         self.node.pairs.tick()
+        self.node.links.tick()
 
     def _catch_signals(self) -> None:
         reader, writer = socket.socketpair()

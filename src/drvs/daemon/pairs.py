@@ -59,13 +59,14 @@ class Proxy:
 class Pair:
     """A pair that is in use."""
 
-    __slots__ = ("bell", "flags", "name", "px", "receiver", "sender")
+    __slots__ = ("bell", "flags", "name", "px", "receiver", "sender", "serial")
 
-    def __init__(self, px: int, name: str, sender: Proxy, receiver: Proxy) -> None:
+    def __init__(self, px: int, name: str, sender: Proxy, receiver: Proxy, serial: int = 0) -> None:
         self.px = px
         self.name = name
         self.sender = sender
         self.receiver = receiver
+        self.serial = serial  # tells it from an earlier pair of that number
         self.flags = PairFlag.INUSE
         self.bell = -1  # counts up when there is a VM to attach or to forget
 
@@ -86,7 +87,7 @@ class Pair:
     def to_record(self) -> PairRecord:
         """Return what the table stores."""
         ours = [(proxy.pid, proxy.tid, proxy.start) for proxy in (self.sender, self.receiver)]
-        return PairRecord(self.flags, *ours[0], *ours[1], self.name.encode())
+        return PairRecord(self.flags, *ours[0], *ours[1], self.serial, self.name.encode())
 
 
 class Pairs:
@@ -128,6 +129,7 @@ class Pairs:
         Raises:
             Refused: NOTDIR, BADF, NOMEM; nothing is registered then.
         """
+        pair.serial = self._node.next_serial()
         procfiles.create_pair(self._node.runtime_dir, pair)
         try:
             self._make_tools(pair)
@@ -152,7 +154,7 @@ class Pairs:
         """Take over a pair that a predecessor had registered."""
         sender = Proxy(record.sender_pid, record.sender_tid, record.sender_start)
         receiver = Proxy(record.receiver_pid, record.receiver_tid, record.receiver_start)
-        pair = Pair(px, record.name.rstrip(b"\0").decode(errors="replace"), sender, receiver)
+        pair = Pair(px, record.name.rstrip(b"\0").decode(errors="replace"), sender, receiver, record.serial)
         pair.flags = PairFlag(record.flags)
         pair.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK) if bell is None else bell
         self._node.store.put(bell_name(px), pair.bell)

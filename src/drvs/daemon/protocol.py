@@ -83,6 +83,13 @@ class Log(Request, tag="log"):
     lines: int = 200
 
 
+class LinksReport(Request, tag="links_report"):
+    """Leave what `status` is to say of the links to other nodes, and lines for the log."""
+
+    links: list[dict[str, str | int]] | None = None
+    notes: list[str] = []
+
+
 class VmDump(Request, tag="vm_dump"):
     """Write the list of VMs into the log, and return the text."""
 
@@ -140,12 +147,13 @@ class ProxyAttach(Request, tag="proxy_attach"):
     serial of the last VM it was given: serials grow, and are never used again. The answer has that `vm`, or null, and
     whether there are `more`. Beside it come the descriptors that its `fds` names, in that order: with `begin`
     "changed", an eventfd that counts up when a VM has come or gone, and "ledger", shared memory for counts and times;
-    then "region" and "bell" of the VM.
+    then "region" and "bell" of the VM. `pair` is what the first answer had as that: NOPROXY if it was unbound since.
     """
 
     px: int | None = None
     tid: int = 0
     role: str = "sender"
+    pair: int = 0
     after: int = 0
     begin: bool = False
 
@@ -238,7 +246,10 @@ class NamesClear(Request, tag="names_clear"):
 
 
 class VmInit(Request, tag="vm_init"):
-    """Create a VM. vmid None: the lowest free one; other None: the node's own limit."""
+    """Create a VM. vmid None: the lowest free one; other None: the node's own limit.
+
+    nodes: a map of those on which it runs already. span: those on which the standard proxies are to create it too.
+    """
 
     name: str
     vmid: int | None = None
@@ -247,6 +258,7 @@ class VmInit(Request, tag="vm_init"):
     nr_sysprocs: int | None = None
     notes: int | None = None
     nodes: int = 0
+    span: list[int] = []
 
 
 class VmEnd(Request, tag="vm_end"):
@@ -430,7 +442,7 @@ class Copy(Request, tag="copy"):
 
 
 REQUESTS = (
-    Hello, Status, DrvsInit, DrvsEnd, GetDrvsInfo, SetDebug, Shutdown, Log, VmDump, ProcDump, Holders,
+    Hello, Status, DrvsInit, DrvsEnd, GetDrvsInfo, SetDebug, Shutdown, Log, LinksReport, VmDump, ProcDump, Holders,
     ProxiesBind, ProxyConn, ProxyUnbind, GetProxyInfo, Proxies, ProxyAttach,
     NodeUp, NodeDown, NodeName, AddNode, DelNode, GetNodeInfo, Nodes,
     Events, Names, NamesSet, NamesDrop, NamesClear,

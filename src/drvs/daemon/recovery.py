@@ -66,6 +66,7 @@ def _restore_node(node: "Node", known: dict[str, Any]) -> None:
         node.number, node.log.mask = known["number"], known["debug"]
         node.limits = NodeLimits(**known["limits"])
         node.peers.own_name = known.get("name", "")
+        node.links.options = known.get("links")
 
 
 def _restore_links(node: "Node", held: dict[str, int]) -> None:
@@ -102,6 +103,7 @@ def _restore_vm(node: "Node", vmid: int, fields: dict[str, Any], fd: int | None,
                 os.close(kept)
         return
     vm = Vm(vmid, fields["serial"], fields["name"], node.number, fields["nodes"], size, region, fd, bell)
+    vm.span = fields.get("span", [])
     vm.state = VmState(fields["state"])
     node.store.put(region_name(vmid, vm.serial), fd)
     node.store.put(doorbell_name(vmid, vm.serial), bell)

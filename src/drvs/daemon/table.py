@@ -31,7 +31,7 @@ _NODES_AT = PAGE + limits.MAX_VMS * _VM_BYTES
 _NODE = struct.Struct("<II16s")
 _NODE_BYTES = 32
 _PAIRS_AT = _NODES_AT + limits.MAX_NODES * _NODE_BYTES
-_PAIR = struct.Struct("<I3Q3Q16s")
+_PAIR = struct.Struct("<I7Q16s")
 _PAIR_BYTES = 128
 _BINDINGS_AT = _PAIRS_AT + limits.MAX_PAIRS * _PAIR_BYTES
 _RECORD = struct.Struct("<IIiiQIIIIiiQQQ16s")
@@ -85,11 +85,12 @@ class PairRecord(NamedTuple):
     receiver_pid: int
     receiver_tid: int
     receiver_start: int
+    serial: int
     name: bytes
 
 
 FREE_NODE = NodeRecord(0, 0, b"")
-FREE_PAIR = PairRecord(0, 0, 0, 0, 0, 0, 0, b"")
+FREE_PAIR = PairRecord(0, 0, 0, 0, 0, 0, 0, 0, b"")
 
 
 class BindTable:

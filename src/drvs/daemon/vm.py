@@ -57,6 +57,7 @@ class Vm:
         self.name = name
         self.node = node
         self.nodes = nodes
+        self.span: list[int] = []  # nodes that it is meant to run on, for the proxies
         self.limits = size
         self.region = region
         self.fd = fd

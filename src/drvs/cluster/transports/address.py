@@ -6,6 +6,7 @@ tipc://7411:2            service type and instance
 nats://                  by the node's number, through the one NATS connection that each node has
 """
 
+import re
 import socket
 from typing import Any
 
@@ -28,28 +29,33 @@ class Address(msgspec.Struct, frozen=True):
         return f"{self.scheme}://{host}:{self.port}"
 
 
+_EXAMPLES = {"tcp": "tcp://alpha:7411", "udp": "udp://alpha:7411", "tipc": "tipc://7411:2", "nats": "nats:// alone"}
+_PLACE = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[\w.-]+)):(?P<port>\d{1,10})", re.ASCII)
+
+
 def parse(text: str) -> Address:
-    """Take an address apart.
+    """Take an address apart. Port 0 is one to listen on: the system chooses.
 
     Raises:
-        ValueError: It is none; the text says what is wrong with it.
+        ValueError: It is none; the text says what one looks like.
     """
     scheme, found, rest = text.partition("://")
     if not found or scheme not in SCHEMES:
-        raise ValueError(f"{text!r} is no address: write one like tcp://10.0.0.2:7411 ({', '.join(SCHEMES)})")
-    if scheme == "nats":
-        if rest:
-            raise ValueError(f"{text!r}: a node's NATS address is nats:// alone; the servers are named elsewhere")
+        raise ValueError(f"{text!r} is no address: write one like {', '.join(_EXAMPLES.values())}")
+    if scheme == "nats" and not rest:
         return Address("nats")
-    host, found, port = rest.rpartition(":")
-    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    most = 65535 if scheme != "tipc" else 0xFFFFFFFF
-    if not found or not host or not port.isascii() or not port.isdigit() or int(port) > most:
-        example = "tipc://7411:2" if scheme == "tipc" else f"{scheme}://10.0.0.2:7411"
-        raise ValueError(f"{text!r} is no address: write one like {example}")
-    if scheme == "tipc" and not (host.isascii() and host.isdigit() and 64 <= int(host) <= 0xFFFFFFFF):
-        raise ValueError(f"{text!r}: a TIPC service type is a number from 64 on")
-    return Address(scheme, host, int(port))
+    place = _PLACE.fullmatch(rest)
+    if scheme == "nats" or place is None or not _possible(scheme, place):
+        raise ValueError(f"{text!r} is no address: write one like {_EXAMPLES[scheme]}")
+    return Address(scheme, place["v6"] or place["host"], int(place["port"]))
+
+
+def _possible(scheme: str, place: re.Match[str]) -> bool:
+    """Whether the numbers are in their ranges."""
+    host, port = place["host"] or "", int(place["port"])
+    if scheme == "tipc":
+        return host.isdigit() and 64 <= int(host) < 1 << 32 and port < 1 << 32
+    return port < 1 << 16
 
 
 def resolve(address: Address) -> list[Address]:

@@ -1,4 +1,4 @@
-"""udp: sealed datagrams. For paths on which streams recover slowly, and as the plain case of all datagram transports."""
+"""udp: sealed datagrams. For paths on which streams recover slowly, and the plain case of all datagram transports."""
 
 import socket
 from typing import Any

@@ -74,6 +74,6 @@ def decode_message(kind: type[Message], body: bytes | memoryview) -> Message:
     """
     try:
         found: Message = _decoders[kind].decode(body)  # type: ignore[assignment]
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # text that is not UTF-8; maps in maps in maps
         raise FrameError(f"a malformed {kind.__name__.upper()}: {error}") from None
     return found

@@ -10,7 +10,8 @@ import ctypes
 import os
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from drvs.api.carrier import Carrier
 from drvs.api.command import Command
@@ -22,6 +23,8 @@ from drvs.compat.mnx.buffers import structure
 from drvs.compat.mnx.errno import failed, returned
 from drvs.compat.mnx.structures import cmd_t, proxy_payload_t, timespec, vcopy_t
 from drvs.compat.mnx.threads import this_node
+
+T = TypeVar("T")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _EINTR = 4
@@ -47,21 +50,19 @@ def _start_over() -> None:
 os.register_at_fork(after_in_child=_start_over)
 
 
-def _carrier(role: str) -> Carrier:
-    """The calling thread's carrier.
+def _by_hands(role: str, work: Callable[[Carrier], T]) -> T:
+    """Do something with the calling thread's carrier; what it was registered as before is forgotten.
 
     Raises:
-        DrvsError: it is not registered, or there is no node.
+        DrvsError: it is not registered, or its pair was unbound meanwhile, or there is no node.
     """
-    if role not in _hands.carriers:
-        _hands.carriers[role] = Carrier(this_node().client, None, role)
-    return _hands.carriers[role]
-
-
-def _let_go(role: str) -> None:
     carrier = _hands.carriers.pop(role, None)
-    if carrier is not None:
-        carrier.close()
+    client = this_node().client
+    if carrier is None or carrier.client is not client or not carrier.registered():
+        carrier = Carrier(client, None, role)
+    result = work(carrier)
+    _hands.carriers[role] = carrier
+    return result
 
 
 # ---- get2rmt
@@ -86,9 +87,8 @@ def mnx_get2rmt_T(header: Any, payload: Any, to_ms: int) -> int:
     if target is None or room is None:
         return failed(mnx.EMOLINVAL)
     try:
-        code, record = _next_record(_carrier("sender"), to_ms)
+        code, record = _by_hands("sender", lambda carrier: _next_record(carrier, to_ms))
     except DrvsError as error:
-        _let_go("sender")
         return failed(error.code)
     if record is None:
         return failed(code)
@@ -106,12 +106,13 @@ def _next_record(carrier: Carrier, to_ms: int) -> tuple[int, bytes | None]:
     while True:
         for _, record in carrier.take(1):
             return mnx.OK, record
+        if not carrier.core.arm() or carrier.wait(0):
+            continue
         left = carrier.LONGEST_SLEEP if deadline is None else deadline - time.monotonic()
         if left <= 0:
             return (mnx.EMOLAGAIN if to_ms == 0 else mnx.EMOLTIMEDOUT), None
-        if carrier.core.arm() and _interrupted(carrier.fileno(), min(left, carrier.LONGEST_SLEEP)):
+        if _interrupted(carrier.fileno(), min(left, carrier.LONGEST_SLEEP)):
             return mnx.EMOLRESTARTSYS, None
-        carrier.wait(0)
 
 
 class _pollfd(ctypes.Structure):
@@ -139,9 +140,9 @@ def mnx_put2lcl(header: Any, payload: Any) -> int:
     if source is None:
         return failed(mnx.EMOLINVAL)
     try:
-        refused = _carrier("receiver").put(to_command(source, _union(payload)).to_record())
+        record = to_command(source, _union(payload)).to_record()
+        refused = _by_hands("receiver", lambda carrier: carrier.put(record))
     except DrvsError as error:
-        _let_go("receiver")
         return failed(error.code)
     except ValueError:  # a command that there is not, or without its payload
         return failed(mnx.EMOLINVAL)
@@ -170,7 +171,7 @@ def fill_header(header: cmd_t, command: Command) -> None:
         command.v_src, command.v_dst, command.v_rqtr, command.v_saddr, command.v_daddr, command.v_bytes
     )
     header.c_flags, header.c_call, header.c_answers = command.flags, command.call, command.answers
-    header.c_incarnation, header.c_rnode = command.incarnation, command.rnode
+    header.c_incarnation, header.c_rnode = command.incarnation, command.rnode + 1
     header.c_trace[:] = command.trace
 
 
@@ -184,10 +185,11 @@ def to_command(header: cmd_t, payload: proxy_payload_t | None) -> Command:
     if length < 0 or length > (0 if payload is None else ctypes.sizeof(payload)):
         raise ValueError("the payload is shorter than the header says")
     copy = header.c_vcopy
+    nbytes = length if header.c_cmd in _DATA else copy.v_bytes
     return Command(
         cmd=header.c_cmd, vmid=header.c_vmid, src=header.c_src, dst=header.c_dst, snode=header.c_snode,
         dnode=header.c_dnode, rcode=header.c_rcode, v_src=copy.v_src, v_dst=copy.v_dst, v_rqtr=copy.v_rqtr,
-        v_saddr=copy.v_saddr or 0, v_daddr=copy.v_daddr or 0, v_bytes=copy.v_bytes, rnode=header.c_rnode,
+        v_saddr=copy.v_saddr or 0, v_daddr=copy.v_daddr or 0, v_bytes=nbytes, rnode=header.c_rnode - 1,
         flags=header.c_flags, call=header.c_call, answers=header.c_answers, incarnation=header.c_incarnation,
         time_ns=header.c_timestamp.tv_sec * NS_PER_S + header.c_timestamp.tv_nsec, trace=bytes(header.c_trace),
         payload=bytes(payload)[:length] if payload is not None else b"",

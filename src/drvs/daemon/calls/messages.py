@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from drvs.base import yama
 from drvs.base.codes import Code
 from drvs.base.flags import Call, DebugMask
 from drvs.core._core import copy_bytes
@@ -114,6 +115,6 @@ def _check_user(uid: int, party: Binding) -> None:
 
 def _why_not(pid: int) -> str:
     return (
-        f"Linux does not let noded (process {pid}) copy between them either: check kernel.yama.ptrace_scope (sysctl), "
-        "and that both processes are dumpable"
+        f"Linux does not let noded (process {pid}) copy between them either: kernel.yama.ptrace_scope is "
+        f"{yama.scope()}, and both processes must be dumpable"
     )

@@ -34,7 +34,7 @@ def status(node: "Node", conn: "Connection", _request: protocol.Status) -> Answe
         store=node.store.kind, vms=[node.vm_info(vm) for _, vm in sorted(node.vms.items())],
         endpoints=node.book.count, processes=len(node.book.processes), waiting=node.waits.count,
         watched=node.watch.counts(), holders=stopped_holders(node),
-        limits=limits_in_force(node),
+        limits=limits_in_force(node), links=node.links.report,
         features={name: features.has(name) for name in features.FEATURES}, root=conn.is_root,
     )  # fmt: skip
 
@@ -107,6 +107,16 @@ def shutdown(node: "Node", _conn: "Connection", request: protocol.Shutdown) -> A
     """End noded; with keep, leave VMs and keeper to its successor."""
     node.keeps = request.keep
     node.loop.after_ms(0, node.loop.stop)
+    return done()
+
+
+@handles(protocol.LinksReport, Rights.ROOT, initialised=False)
+def links_report(node: "Node", _conn: "Connection", request: protocol.LinksReport) -> Answer:
+    """Take note of what the proxies say of their links."""
+    for line in request.notes[: limits.NOTES_AT_ONCE]:
+        node.log.note("links: " + line[: limits.NOTE_CHARACTERS])
+    if request.links is not None:
+        node.links.report = request.links[: limits.MAX_NODES]
     return done()
 
 

@@ -121,7 +121,7 @@ def proxy_attach(node: "Node", conn: "Client", request: protocol.ProxyAttach) ->
         names, fds = [*names, "region", "bell"], [*fds, ahead[0][1].fd, ahead[0][1].bell]
     fields: dict[str, Any] = {
         "vm": _describe_vm(ahead[0][1]) if ahead else None, "more": len(ahead) > 1, "fds": names, "node": node.number,
-        "px": pair.px,
+        "px": pair.px, "pair": pair.serial,
     }  # fmt: skip
     return fields, tuple(fds)
 
@@ -130,6 +130,8 @@ def _pair_of(node: "Node", conn: "Client", request: protocol.ProxyAttach) -> Pai
     """The pair whose sender or receiver the caller is; what was registered for its very thread comes first."""
     if request.role not in ("sender", "receiver"):
         raise Refused(Code.INVAL, f"the role {request.role[:20]!r} is not sender or receiver")
+    if request.pair and all(pair.serial != request.pair for pair in node.pairs.in_use.values()):
+        raise Refused(Code.NOPROXY, "the proxy pair was unbound")
     pairs = list(node.pairs.in_use.values()) if request.px is None else [node.pairs.get(request.px, Code.NOPROXY)]
     mine = [pair for pair in pairs if _half(pair, request.role).pid == conn.peer.pid]
     if not mine:

@@ -23,13 +23,13 @@ def vm_init(node: "Node", _conn: "Connection", request: protocol.VmInit) -> Answ
     if not 0 <= vmid < node.size.nr_vms:
         raise Refused(Code.RANGE, f"VM id {vmid} is not in 0…{node.size.nr_vms - 1}")
     size = _limits(node, request)
-    nodes = _nodes(node, request.nodes)
+    nodes, span = _nodes(node, request.nodes), _span(node, request.span)
     check_vm_name(request.name, node)
     if vmid in node.vms:
         raise Refused(Code.VMRUN, f"{node.vms[vmid].text()} runs already")
     if request.name in node.names:
         raise Refused(Code.EXIST, f"{node.names[request.name].text()} has this name")
-    return node.vm_info(node.create_vm(vmid, request.name, size, nodes)), ()
+    return node.vm_info(node.create_vm(vmid, request.name, size, nodes, span)), ()
 
 
 def _free_id(node: "Node") -> int:
@@ -66,6 +66,12 @@ def _nodes(node: "Node", asked: int) -> int:
     if not 0 <= asked < 1 << node.size.nr_nodes:
         raise Refused(Code.RANGE, f"the map of nodes {asked:#x} has bits above node {node.size.nr_nodes - 1}")
     return asked | 1 << node.number
+
+
+def _span(node: "Node", asked: list[int]) -> list[int]:
+    for number in asked:
+        node.peers.check_number(number)
+    return sorted({*asked, node.number}) if asked else []
 
 
 @handles(protocol.VmEnd, Rights.ROOT, call=Call.VMEND)

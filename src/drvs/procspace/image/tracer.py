@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import suppress
 
+from drvs.base import yama
 from drvs.core._core import image_wait
 from drvs.procspace.image import calls, procfile
 from drvs.procspace.image.errors import Refused
@@ -262,11 +263,5 @@ def _is_dead(tid: int) -> bool:
 
 def remedy() -> str:
     """Say what may keep ptrace from working here."""
-    try:
-        with open("/proc/sys/kernel/yama/ptrace_scope", encoding="ascii") as file:
-            scope = int(file.read())
-    except OSError:
-        scope = 0
-    if scope:
-        return f"kernel.yama.ptrace_scope is {scope}: set it to 0, or be root (at 3 nobody may until a reboot)."
-    return "Be its user or root; in a container, allow ptrace in the seccomp profile (docker: --cap-add SYS_PTRACE)."
+    usual = "Be its user or root; in a container, allow ptrace in the seccomp profile (docker: --cap-add SYS_PTRACE)."
+    return yama.remedy(least=0) or usual

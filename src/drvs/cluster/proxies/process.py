@@ -1,0 +1,245 @@
+"""The process of the standard proxies: what is connected to what, and its loop.
+
+    doorbells of the VMs ─┐                 ┌─ links to the peers
+                          ├─ one epoll ─────┤
+    noded's events ───────┘                 └─ timers
+
+The loop drains before it sleeps: commands of the VMs, then what the links have to send. Before it sleeps it arms the
+doorbells, and looks once more; for a moment after traffic it looks on instead (`spin`).
+"""
+
+import select
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from drvs.base import limits
+from drvs.base.errors import DrvsError
+from drvs.cluster.proxies.membership import (
+    Action,
+    AddNode,
+    CreateVm,
+    DropNode,
+    ForgetNode,
+    LearnGone,
+    LearnName,
+    Membership,
+    Note,
+    Tell,
+)
+from drvs.cluster.proxies.pump import Pump
+from drvs.cluster.proxies.spin import Spin
+from drvs.cluster.registry import Displaced, Joined, Left
+from drvs.cluster.session import Broken, Control, Ended, Established, Event, Records
+from drvs.cluster.transports.address import parse
+
+if TYPE_CHECKING:
+    from drvs.cluster.links import Links
+    from drvs.cluster.proxies.noded import Noded
+    from drvs.cluster.registry import Registry
+
+
+class Proxies:
+    """Both proxies of a node, for all its peers, in one loop."""
+
+    def __init__(
+        self,
+        noded: "Noded",
+        links: "Links",
+        registry: "Registry | None",
+        epoll: select.epoll,
+        spin_us: int = limits.LINK_SPIN_US,
+    ) -> None:
+        self._noded = noded
+        self._notes: list[str] = []
+        self._links = links
+        self._registry = registry
+        if registry is not None:
+            epoll.register(registry.fileno(), select.EPOLLIN)
+        self._epoll = epoll
+        self._sender, self._receiver = noded.pair.sender, noded.pair.receiver
+        self._pump = Pump(noded.number, self._sender, self._receiver, links)
+        self._membership = Membership(noded.number)
+        self._spin = Spin(spin_us)
+        self._running = True
+        self._packet_cpu = -1
+        self._next_look = 0.0
+        for carrier in (self._sender, self._receiver):
+            epoll.register(carrier.fileno(), select.EPOLLIN)
+        self._events_fd = -1
+        self._begin_events()
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self._running = False
+
+    def run(self) -> None:
+        """Carry commands until `stop`, or until the node is gone."""
+        while self._running:
+            now = time.monotonic()
+            busy = self._pump.send()
+            self._take(self._links.flush(now))
+            if self._links.deadline <= now:
+                self._take(self._links.tick(now))
+            if busy:
+                self._spin.traffic()
+            if self._notes:
+                self._report()
+            if self._events_fd < 0 and now >= self._next_look:
+                self._begin_events()
+            self._wait(busy)
+
+    # ---- waiting -----------------------------------------------------------------------------------------------------
+
+    def _wait(self, busy: bool) -> None:
+        """Look at the descriptors; sleep first if nothing is to be expected right now."""
+        timeout = 0.0
+        if not busy and not self._spin.go_on(self._packet_cpu, self._sender.core.peer_cpu):
+            if self._sender.core.arm():
+                timeout = min(limits.LINK_SLEEP_MS / 1000, max(0.0, self._links.deadline - time.monotonic()))
+        elif self._sender.core.ready():
+            return
+        for fd, mask in self._epoll.poll(timeout, 64):
+            self._ready(fd, mask)
+
+    def _ready(self, fd: int, mask: int) -> None:
+        if self._links.owns(fd):
+            self._take(self._links.ready(fd, mask, time.monotonic()))
+        elif fd == self._events_fd:
+            self._hear()
+        elif self._registry is not None and fd == self._registry.fileno():
+            self._look_up(self._registry)
+        else:
+            for carrier in (self._sender, self._receiver):
+                if fd == carrier.fileno():
+                    carrier.wait(0)
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
+
+    def _report(self) -> None:
+        """Tell noded how the links are, and what has happened to them."""
+        rows: list[dict[str, str | int]] = []
+        for peer in self._links.status():
+            last = peer.reasons[-1].text if peer.reasons else ""
+            rows.append({
+                "node": peer.node, "name": peer.name, "state": peer.state, "address": peer.address,
+                "addresses": ", ".join(peer.addresses), "dials": peer.dials, "reason": last,
+            })  # fmt: skip
+        notes, self._notes = self._notes, []
+        self._noded.report(rows, notes)
+
+    # ---- what noded says ---------------------------------------------------------------------------------------------
+
+    def _begin_events(self) -> None:
+        """Find noded; where it was killed, go on without it, and look again in a second."""
+        try:
+            self._do(self._noded.begin(self._membership))
+        except (OSError, DrvsError):
+            self._noded.socket.close()
+            self._next_look = time.monotonic() + 1
+            self._running = self._running and not self._noded.gone_for_good
+        else:
+            self._events_fd = self._noded.socket.fileno()
+            self._epoll.register(self._events_fd, select.EPOLLIN)
+
+    def _hear(self) -> None:
+        try:
+            self._do(self._noded.hear(self._membership))
+        except OSError:
+            self._epoll.unregister(self._events_fd)
+            self._noded.socket.close()
+            self._events_fd = -1
+            self._begin_events()
+
+    # ---- what the registry says --------------------------------------------------------------------------------------
+
+    def _look_up(self, registry: "Registry") -> None:
+        for event in registry.take():
+            match event:
+                case Joined(node, presence):
+                    self._noded.node_up(node, presence.name)
+                    self._links.add_peer(node, [parse(text) for text in presence.addresses])
+                case Left(node, expired):
+                    self._lose(node, "its lease in the registry has ended" if expired else "it said goodbye")
+                case Displaced():
+                    self._note("another process runs as this node now: this one ends")
+                    self.stop()
+
+    def _lose(self, node: int, why: str) -> None:
+        """A peer is not in the registry any more; if it is still connected, that counts more."""
+        peer = self._links.peers.get(node)
+        if peer is None or peer.connected:
+            return
+        self._note(f"node {node} has left: {why}")
+        self._take(self._links.remove_peer(node, why))
+        self._noded.node_down(node)
+
+    # ---- what the links say ------------------------------------------------------------------------------------------
+
+    def _take(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Records):
+                self._receive(event)
+            elif isinstance(event, Control):
+                self._do(self._membership.heard(event.node, event.kind, event.body))
+            else:
+                self._links_changed(event)
+
+    def _receive(self, event: Records) -> None:
+        self._spin.traffic()
+        try:
+            self._pump.receive(event.node, event.blob)
+        except ValueError as error:
+            self._take(self._links.remove_peer(event.node, f"node {event.node} sent no command: {error}"))
+
+    def _links_changed(self, event: Event) -> None:
+        if isinstance(event, Established):
+            self._note(f"node {event.node} ({event.peer.name!r}) {'is back' if event.resumed else 'is connected'}")
+            if not event.resumed:
+                self._noded.connected(event.node, event.peer.name)
+                self._do(self._membership.established(event.node))
+        elif isinstance(event, Broken):
+            self._note(f"the connection to node {event.node} broke, and may come back: {event.reason}")
+        elif isinstance(event, Ended):
+            self._note(f"the session with node {event.node} is over: {event.reason}")
+            self._noded.disconnected(event.node, event.reason)
+            self._do(self._membership.ended(event.node))
+
+    # ---- what follows for the node -----------------------------------------------------------------------------------
+
+    def _do(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            try:
+                self._act(action)
+            except DrvsError as error:
+                self._note(f"{type(action).__name__}: {error}")
+
+    def _act(self, action: Action) -> None:
+        noded = self._noded
+        match action:
+            case Tell(node, kind, body):
+                self._tell(node, kind, body)
+            case AddNode(vmid, node):
+                noded.add_node(vmid, node)
+            case DropNode(vmid, node):
+                noded.drop_node(vmid, node)
+            case LearnName(node, name):
+                noded.learn_name(node, name)
+            case LearnGone(node, vmid, endpoint):
+                noded.learn_gone(node, vmid, endpoint)
+            case ForgetNode(node):
+                noded.forget_names(node)
+            case CreateVm(node, vm):
+                try:
+                    noded.create_vm(vm)
+                except DrvsError as error:
+                    self._do(self._membership.refused(node, vm.vmid, error.detail or str(error)))
+            case Note(_, text):
+                self._note(text)
+
+    def _tell(self, node: int, kind: int, body: bytes) -> None:
+        try:
+            self._links.send_control(node, kind, body)
+        except (ValueError, BufferError) as error:
+            self._note(f"node {node} could not be told: {error}")

@@ -1,0 +1,103 @@
+"""Commands from the VMs to the links, and back.
+
+No waiting and no timer for batches: what waits is drained in one go, so commands that wait together leave together. A
+node whose link has too much under way is left alone meanwhile: its commands stay in the core's queue, where each
+process has one at most, and so wait where their senders do.
+"""
+
+from typing import Protocol
+
+from drvs import core
+from drvs.base import limits
+from drvs.base.codes import Code
+
+Buffer = bytes | memoryview
+
+
+class Sender(Protocol):
+    """The sender's hands (`drvs.api.carrier.Carrier`)."""
+
+    def take(self, limit: int = 64, skip: frozenset[int] | None = None) -> list[tuple[int, bytes]]:
+        """Return commands that wait: (node, record)."""
+
+
+class Receiver(Protocol):
+    """The receiver's."""
+
+    def put(self, records: Buffer, snode: int = -1) -> list[tuple[int, int]]:
+        """Deliver records: (offset, code) of those that came to nothing."""
+
+
+class Outlet(Protocol):
+    """The links (`drvs.cluster.links.Links`)."""
+
+    def send_records(self, node: int, blob: Buffer, count: int) -> None:
+        """Queue whole records."""
+
+    def full(self, node: int) -> bool:
+        """Say whether a node should be sent nothing for now."""
+
+
+class Pump:
+    """Both roles of the standard proxies of `node`."""
+
+    def __init__(self, node: int, sender: Sender, receiver: Receiver, outlet: Outlet) -> None:
+        self._node = node
+        self._sender = sender
+        self._receiver = receiver
+        self._outlet = outlet
+        self._full: frozenset[int] = frozenset()
+
+    def send(self) -> bool:
+        """Take what waits and queue it at the links. True: there was something."""
+        if self._full:
+            self._full = frozenset(node for node in self._full if self._outlet.full(node))
+        taken = self._sender.take(limits.TAKE_COMMANDS, self._full or None)
+        if not taken:
+            return False
+        if len(taken) == 1:
+            self._send(*taken[0], 1)
+            return True
+        by_node: dict[int, list[bytes]] = {}
+        for node, record in taken:
+            by_node.setdefault(node, []).append(record)
+        for node, records in by_node.items():
+            self._send(node, b"".join(records), len(records))
+        return True
+
+    def _send(self, node: int, blob: bytes, count: int) -> None:
+        """Queue records; where there is no session any more they are lost, and the core ends their calls (NOTCONN)."""
+        try:
+            self._outlet.send_records(node, blob, count)
+        except ValueError:
+            return
+        if self._outlet.full(node):
+            self._full |= {node}
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether commands may wait for a link that has too much under way."""
+        return bool(self._full)
+
+    def receive(self, node: int, blob: Buffer) -> None:
+        """Put what came from a node; answer for what could not be put.
+
+        Raises:
+            ValueError: the peer sent something that is no record: its session should end.
+        """
+        for offset, code in self._receiver.put(blob, node):
+            length = int.from_bytes(blob[offset : offset + 4], "little")
+            self._put_again(node, bytes(blob[offset : offset + length]), code)
+
+    def _put_again(self, node: int, record: bytes, code: int) -> None:
+        """A VM whose lock did not come is given some more time; then the sender is told."""
+        for _ in range(limits.PUT_TRIES):
+            if code != Code.TIMEDOUT:
+                break
+            failed = self._receiver.put(record, node)
+            if not failed:
+                return
+            code = failed[0][1]
+        answer = core.refuse_command(record, code)
+        if answer is not None:
+            self._send(*answer, 1)

@@ -1,0 +1,1 @@
+"""Tests on another kernel, in a virtual machine; `guest` is the harness."""
