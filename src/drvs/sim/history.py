@@ -27,7 +27,7 @@ class Call:
     """One call, and the message that it sends if it sends one."""
 
     __slots__ = (
-        "answered", "answers", "began", "blocked", "code", "ended", "given_up", "node", "nowait", "number", "op", "peer", "process",
+        "answered", "answers", "began", "blocked", "code", "core_number", "ended", "given_up", "node", "nowait", "number", "op", "peer", "process",
         "received_by", "value",
     )  # fmt: skip
 
@@ -42,6 +42,8 @@ class Call:
         self.nowait = False
         #: It waits, or has waited.
         self.blocked = False
+        #: The number that the core gave it, if it goes to another node.
+        self.core_number = 0
         #: The caller has given it up.
         self.given_up = False
         self.code: int | None = None

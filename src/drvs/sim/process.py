@@ -116,6 +116,7 @@ class Process:
         self.call = call
         if code == BLOCKED:
             call.blocked = True
+            call.core_number = self.space.word(self.slot, "out_call")
             self._sleep()
             self.space.look()
             return

@@ -32,6 +32,8 @@ class Copies(Judge):
         self._dice = dice(world.seed, "memory")
         self._under_way: dict[int, Copy] = {}
         self._all: dict[int, Copy] = {}
+        #: Processes that a copy which failed was for, and the call that they waited in: some bytes may still come.
+        self._spoilt: dict[Process, Call] = {}
         self._dead: list[tuple[Process, bytes]] = []
 
     def plan(self, call: Call, source: Process, target: Process, nbytes: int) -> None:
@@ -40,10 +42,11 @@ class Copies(Judge):
         involved = [copy for copy in self._under_way.values() if both & {id(copy.source), id(copy.target)}]
         for copy in involved:
             copy.alone = False  # what it copies is not what it was
+        clean = not involved and not any(self._spoilt.get(process) is process.call for process in (source, target) if process.call)
         if not involved:
-            for process in (source, target):
+            for process in (one for one in (source, target) if one.alive):
                 process.memory.raw = self._dice.randbytes(len(process.memory))
-        self._under_way[call.number] = self._all[call.number] = Copy(source, target, nbytes, alone=not involved)
+        self._under_way[call.number] = self._all[call.number] = Copy(source, target, nbytes, alone=clean)
 
     def parties(self, call: Call) -> tuple[Process, Process]:
         """Return source and target of a copy."""
@@ -55,6 +58,8 @@ class Copies(Judge):
         if call.op != VCOPY:
             return
         copy = self._under_way.pop(call.number)
+        if call.code and call.blocked and copy.target.call is not None:
+            self._spoilt[copy.target] = copy.target.call
         if not copy.alone:
             return
         expected = copy.source_bytes[: copy.nbytes] + copy.target_bytes[copy.nbytes :]

@@ -130,7 +130,7 @@ class Rest:
                 continue
             endpoint = space.signed(slot, "endpoint")
             owner = self._world.living(space.vmid, endpoint)
-            if owner is not None and self._could_not_cancel(owner, space.vm.node):
+            if owner is not None and self._could_not_cancel(owner, space.word(slot, "remote_call")):
                 continue
             where = f"VM {space.vmid} at node {space.vm.node}: the stand-in of {endpoint}"
             if owner is None or owner.call is None:
@@ -138,11 +138,14 @@ class Rest:
             elif space.word(slot, "remote_call") != owner.space.word(owner.slot, "out_call"):
                 yield f"{where} is in state {rts:#x}, for a call that is over"
 
-    def _could_not_cancel(self, owner: Process, node: int) -> bool:
-        """It gave up a call to that node, and made one to another node next: a process has one command out at most."""
+    def _could_not_cancel(self, owner: Process, number: int) -> bool:
+        """Its call ended, and its node could not say so: a process has one command out at most, and the next call was that.
+
+        Nor does it where the call ended because the peer's node had forgotten what it was told (its proxies were restarted).
+        """
         calls = [call for call in self._world.history.calls if call.process is owner and call.abroad and call.blocked]
-        there = max((call.number for call in calls if call.node == node and call.given_up), default=0)
-        return any(call.number > there for call in calls if there and call.node != node)
+        given_up = next((call for call in calls if call.core_number == number and call.code), None)
+        return given_up is not None and (not given_up.given_up or calls[-1] is not given_up)
 
 
 def _has_passed_on(space: Space, slot: int) -> bool:
