@@ -138,6 +138,15 @@ static PyObject *image_wait(PyObject *module, PyObject *args) {
     return got < 0 ? os_error(failed) : Py_BuildValue("(ii)", (int)got, status);
 }
 
+/* An exception in the middle of what a thread of Python does: at its next step, if it waits for something now. */
+static PyObject *image_interrupt(PyObject *module, PyObject *args) {
+    (void)module;
+    unsigned long thread;
+    PyObject *exception;
+    if (!PyArg_ParseTuple(args, "kO", &thread, &exception)) return NULL;
+    return PyBool_FromLong(PyThreadState_SetAsyncExc(thread, exception));
+}
+
 /* ---- pages ----------------------------------------------------------------------------------------------------------- */
 
 static PyObject *image_crc32c(PyObject *module, PyObject *args) {
@@ -236,6 +245,7 @@ PyMethodDef image_functions[] = {
     {"image_regset_set", image_regset_set, METH_VARARGS, "image_regset_set(tid, set, bytes): set them."},
     {"image_xsave_parts", image_xsave_parts, METH_VARARGS, "image_xsave_parts(features) -> [(part, offset, nbytes)]: the layout of extended state."},
     {"image_wait", image_wait, METH_VARARGS, "image_wait(tid, spin_us, keep_dead) -> (tid, status): wait actively for a stop; the tid is 0 if none came."},
+    {"image_interrupt", image_interrupt, METH_VARARGS, "image_interrupt(ident, exception) -> bool: raise an exception in another thread."},
     {"image_smaps", image_smaps, METH_VARARGS, "image_smaps(text) -> [(start, end, protection, shared, offset, inode, name, own_kb, flags)]: mappings."},
     {"image_crc32c", image_crc32c, METH_VARARGS, "image_crc32c(buffer, crc=0) -> int: CRC-32C, continued from `crc`."},
     {"image_runs", image_runs, METH_VARARGS, "image_runs(pagemap_fd, start, end, guards) -> [(address, nbytes, guard)]: pages of a process's own."},

@@ -13,7 +13,7 @@ from support.nodes import drvs
 
 NOWHERE = "/nonexistent/drvs-without-a-node"
 GROUPS = [
-    "up", "down", "status", "vm", "run", "ps", "dump", "ca", "gc", "doctor", "demo",
+    "up", "down", "status", "vm", "run", "ps", "dump", "cat", "ls", "mount", "umount", "ca", "gc", "doctor", "demo",
     "lab", "bench", "config", "completion", "version",
 ]  # fmt: skip
 

@@ -119,11 +119,9 @@ def test_the_debug_mask_chooses_what_is_logged(client: Client, lab: int) -> None
     assert client.call("getdrvsinfo")["debug"] == 0x10000
 
 
-def test_the_fixed_part_of_the_guides_proc_is_there(client: Client, lab: int, runtime_dir: Path) -> None:
-    assert "max_nr_procs=189\nmax_nr_tasks=67\nmax_sys_procs=96\n" in (runtime_dir / "proc" / "info").read_text()
-    listing = (runtime_dir / "proc" / "lab" / "info").read_text()
-    assert "vm_nodes=1\nvm_name=lab\n" in listing
-    assert listing.endswith("-" * 31 + "X\n")
+def test_the_directories_of_the_guides_proc_come_and_go(client: Client, lab: int, runtime_dir: Path) -> None:
+    assert (runtime_dir / "proc" / "info").read_text() == "drvs cat info\n"
+    assert (runtime_dir / "proc" / "lab" / "info").read_text() == "drvs cat lab/info\n"
     client.call("vm_end", vmid=lab)
     assert not (runtime_dir / "proc" / "lab").exists()
 

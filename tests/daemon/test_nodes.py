@@ -119,11 +119,6 @@ def test_a_node_that_is_gone_can_still_be_taken_out(linked: Client, lab: int) ->
     refused(linked, Code.NOPROXY, "del_node", vmid=lab, node=FAR)
 
 
-def test_the_listing_of_a_vm_follows_its_nodes(linked: Client, lab: int, node: RunningNode) -> None:
-    linked.call("add_node", vmid=lab, node=FAR)
-    assert "vm_nodes=21\n" in (node.runtime_dir / "proc" / "lab" / "info").read_text()
-
-
 # ---- routes ---------------------------------------------------------------------------------------------------------
 
 

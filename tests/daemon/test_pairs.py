@@ -1,6 +1,5 @@
 """Proxy pairs: registered, connected, unbound, described, watched; guide 5.1.1 to 5.1.4."""
 
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -89,8 +88,7 @@ def test_a_pair_has_a_directory_and_what_is_in_its_way_is_named(client: Client, 
     assert "info" in refused(client, Code.BADF, "proxies_bind", name="carrier", px=1, **ME)
     assert in_use(client) == []
     client.call("proxies_bind", name="carrier", px=1, **ME)
-    me = str(os.getpid())
-    assert (folder / "info").read_text().splitlines()[1].split() == ["1", "1", me, me, "carrier"]
+    assert (folder / "info").read_text() == "drvs cat proxies/info\n"
     client.call("proxy_unbind", px=1)
     assert not folder.exists()
 

@@ -16,11 +16,15 @@ from typing import Any
 import pytest
 
 import drvs
+from drvs.bench.dirty import private_dirty_kib
 from support import children, nodes, procfs
 from support import executor_calls as calls
 from support.executor_gate import Gate
+from support.regions import wait_until
 
 Make = Any
+FUTEX = "202 "
+"""The number of the system call in which an endpoint sleeps, as /proc shows it."""
 
 
 def test_nothing_is_started_before_the_first_call(make: Make, tmp_path: Path) -> None:
@@ -39,6 +43,14 @@ def test_workers_are_prepared_once_and_initialised_each(make: Make, method: str)
     assert executor.start_method == method
     other = make(1, initializer=calls.initialise, initargs=("started",))
     assert other.submit(calls.noted).result() == "started"
+
+
+def test_a_warmup_that_cannot_be_pickled_is_told_at_every_submit(nothing_left: None) -> None:
+    lock = threading.Lock()
+    with drvs.Executor(1, warmup=lock.acquire) as executor:
+        for _ in range(2):
+            with pytest.raises(TypeError, match="pickle"):
+                executor.submit(calls.echo, 1)
 
 
 def test_what_a_worker_is_like(make: Make, method: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -283,3 +295,13 @@ def test_a_process_that_cannot_be_dumped_is_forked_instead(nothing_left: None) -
     with drvs.Executor(1, warmup=warmup) as executor, pytest.warns(RuntimeWarning, match="by fork: no image of"):
         assert executor.submit(calls.echo, 1).result() == 1
     assert executor.start_method == "fork"
+
+
+def test_a_worker_has_next_to_no_memory_for_itself_before_its_first_call(nothing_left: None) -> None:
+    with drvs.Executor(3, start_method="image") as executor:
+        used = executor.submit(calls.pid_of).result()
+        wait_until(lambda: len(executor.info["pids"]) == 3, "all workers")
+        others = [pid for pid in executor.info["pids"] if pid != used]
+        wait_until(lambda: all(procfs.text(pid, "syscall").startswith(FUTEX) for pid in others), "all of them wait")
+        kib = [private_dirty_kib(pid) for pid in others]
+    assert max(kib) <= 1024, kib

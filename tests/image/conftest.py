@@ -27,6 +27,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "registers": ["-static"],
         "answer": ["-pthread"],
         "sleeper": [],
+        "unreachable": [],
         "execer": ["-pthread"],
         "timers": ["-pthread"],
         "altstack": [],

@@ -84,6 +84,22 @@ def test_memory_that_is_wiped_on_a_fork_comes_back_wiped(tmp_path: Path, nothing
         assert restored.ask() == r"b'\x00'"
 
 
+def test_memory_that_the_kernel_may_drop_comes_back_dropped(tmp_path: Path, nothing_left: None) -> None:
+    source = "m = new(8192, 0x28) or 0\n"  # MAP_DROPPABLE, since Linux 6.11
+    source += "failed = m in (0, 2**64 - 1)\nif not failed: at(m).value = b'z'\ndef flags():\n"
+    source += "    smaps = open('/proc/self/smaps').read().partition(f'{m:x}-')[2]\n"
+    source += "    return 'dp' in smaps.partition('VmFlags:')[2].partition('\\n')[0].split()\n"
+    source += "def check(): return (failed,) if failed else (failed, flags(), at(m).value)"
+    with images.python(MAPPING + source + ASK) as program:
+        assert program.line() == "ready"
+        file = images.dumped(program.pid, tmp_path / "image")
+        if program.ask() == "(True,)":
+            pytest.skip("this kernel has no such memory")
+        assert program.ask() == "(False, True, b'z')"
+    with images.Restored(file) as restored:
+        assert restored.ask() == r"(False, True, b'\x00')"
+
+
 def test_guards_are_guards_again(tmp_path: Path, nothing_left: None) -> None:
     source = "m = new(1 << 16); ctypes.memset(m, 97, 1 << 16)\nmade = libc.madvise(m + 8192, 4096, 102) == 0\n"
     source += "r, w = os.pipe()\ndef check(): return made, libc.write(w, ctypes.c_void_p(m + 8192), 1), at(m).value"

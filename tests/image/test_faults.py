@@ -155,24 +155,6 @@ def test_a_dumper_killed_at_random_leaves_python_running(tmp_path: Path, nothing
         assert program.ask("end") == "end"
 
 
-@pytest.mark.slow  # it took thousands of dumps to find the last race: CAVEATS
-def test_a_process_that_executes_itself_all_the_time_survives_being_dumped(
-    programs: dict[str, Path], tmp_path: Path, nothing_left: None
-) -> None:
-    made = tries = 0
-    with images.Program([programs["execer"]]) as program:
-        assert program.line() == "ready"
-        while tries < 40 or (not made and tries < 4000):
-            tries += 1
-            try:
-                images.dumped(program.pid, tmp_path / "image")
-                made += 1
-            except image.Refused:
-                pass  # it was just executing
-            assert program.process.poll() is None
-    assert made
-
-
 def test_threads_that_come_and_go_do_not_matter(tmp_path: Path, nothing_left: None) -> None:
     source = (
         "import sys, threading\nrounds = [0]\n"
@@ -272,11 +254,12 @@ def send_numbers(pid: int, count: int) -> NoReturn:
 
 
 @pytest.mark.parametrize("snapshot", [False, True], ids=["standing", "snapshot"])
-def test_a_program_that_vforks_all_the_time_survives_being_dumped(
-    programs: dict[str, Path], tmp_path: Path, nothing_left: None, snapshot: bool
+@pytest.mark.parametrize("words", [[], ["fork"]], ids=["vforks", "forks"])
+def test_a_program_that_forks_all_the_time_survives_being_dumped(
+    programs: dict[str, Path], tmp_path: Path, nothing_left: None, snapshot: bool, words: list[str]
 ) -> None:
     made = 0
-    with images.Program([programs["vforker"]], start_new_session=True) as program:
+    with images.Program([programs["vforker"], *words], start_new_session=True) as program:
         assert program.line() == "ready"
         before = int(program.line())
         for _ in range(120):

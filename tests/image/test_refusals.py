@@ -31,6 +31,7 @@ REFUSED = {
     "lives in another uts namespace": "import ctypes; assert ctypes.CDLL(None).unshare(0x04000000) == 0",
     "userfaultfd": "import ctypes; l = ctypes.CDLL(None); u = l.syscall(323, 1); "
     "l.ioctl(u, 0xc018aa3f, (ctypes.c_uint64 * 3)(0xaa))",
+    "the device /dev/kmsg cannot be kept": "import os; os.open('/dev/kmsg', os.O_WRONLY)",
     "pidfd": "import os; p = os.pidfd_open(os.getpid())",
     "shared memory|shares memory": "import mmap; m = mmap.mmap(-1, 4096)",
     "seccomp filter": "import ctypes; c = ctypes.CDLL(None); c.prctl(38, 1, 0, 0, 0); "
@@ -105,6 +106,19 @@ def test_a_program_that_changed_is_named(programs: dict[str, Path], tmp_path: Pa
     refused(file, f"the file {copy} has changed")
     copy.unlink()
     refused(file, f"the file {copy}: No such file")
+
+
+def test_a_library_that_changed_is_named(tmp_path: Path, nothing_left: None) -> None:
+    library, source = tmp_path / "library.so", tmp_path / "library.c"
+    source.write_text("int number(void) { return 1; }")
+    images.compiled(source, library, "-shared", "-fPIC")
+    with images.python(f"import ctypes, sys; ctypes.CDLL({str(library)!r})" + READY) as program:
+        assert program.line() == "ready"
+        file = images.dumped(program.pid, tmp_path / "image")
+    source.write_text("int number(void) { return 2; } int another(void) { return 3; }")
+    library.unlink()
+    images.compiled(source, library, "-shared", "-fPIC")
+    refused(file, f"the file {library} has changed")
 
 
 def test_an_open_file_that_changed_is_named(tmp_path: Path, nothing_left: None) -> None:

@@ -15,7 +15,8 @@ INTRODUCTION = """
 `import drvs` gives all names of this page; each is loaded when it is first used. Blocking calls have `async` twins in
 [`drvs.aio`](#drvsaio). The guide's own names, ints in and codes out, are in `drvs.compat.mnx`: see
 [calls.md](calls.md). Process images are in [`drvs.procspace.image`](#drvsprocspaceimage), and what runs around
-them in [`drvs.hooks`](#drvshooks). Exceptions: [errors.md](errors.md). Message fields: [messages.md](messages.md).
+them in [`drvs.hooks`](#drvshooks). The tables of a node are in [`drvs.procview`](#drvsprocview).
+Exceptions: [errors.md](errors.md). Message fields: [messages.md](messages.md).
 """
 
 
@@ -98,10 +99,11 @@ def page() -> str:
     import drvs.aio
     import drvs.hooks
     import drvs.procspace.image
+    import drvs.procview
 
     sections: list[str] = []
-    for module in (drvs, drvs.aio, drvs.hooks, drvs.procspace.image):
-        prefix = {drvs.hooks: "hooks.", drvs.procspace.image: "image."}.get(module, "")
+    for module in (drvs, drvs.aio, drvs.hooks, drvs.procspace.image, drvs.procview):
+        prefix = {drvs.hooks: "hooks.", drvs.procspace.image: "image.", drvs.procview: "procview."}.get(module, "")
         if module is not drvs:
             sections.append(f"## {module.__name__}\n\n{prose(module.__doc__ or '')}")
         for name in module.__all__:

@@ -90,6 +90,9 @@ CONNECT_WAIT_MS = _limit("connect_wait_ms", 25, "ms between two of them")
 IDLE_CONNECTIONS = _limit("idle_connections", 4, "connections to noded that a client keeps for its next calls")
 CALL_MS = _limit("call_ms", 30000, "ms that a management call waits for noded's answer beyond its own timeout")
 
+# The view
+VIEW_LOOK_MS = _limit("view_look_ms", 100, "ms between two looks of a mounted view for a noded that went away")
+
 # Endpoints
 SPIN_US = _limit("spin_us", 20, "microseconds of CPU-aware spinning before a wait sleeps; 0: none")
 

@@ -10,7 +10,25 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from drvs.cli import bench, ca, completion, config, demo, doctor, dump, exits, image, lab, node, ps, run, version, vm
+from drvs.cli import (
+    bench,
+    ca,
+    cat,
+    completion,
+    config,
+    demo,
+    doctor,
+    dump,
+    exits,
+    image,
+    lab,
+    mount,
+    node,
+    ps,
+    run,
+    version,
+    vm,
+)
 
 _HELP = """\
 Rendezvous IPC between processes, in shared memory.
@@ -25,8 +43,8 @@ Start a node, make a VM, and run something in it:
 New here? `drvs demo` shows it all in ten seconds, and `drvs doctor` says whether this host is ready."""
 
 _ORDER = (
-    "up", "down", "status", "vm", "run", "ps", "dump", "image", "ca", "gc", "doctor", "demo",
-    "lab", "bench", "config", "completion", "version",
+    "up", "down", "status", "vm", "run", "ps", "dump", "cat", "ls", "mount", "umount", "image", "ca", "gc", "doctor",
+    "demo", "lab", "bench", "config", "completion", "version",
 )  # fmt: skip
 
 
@@ -63,7 +81,10 @@ def every_command(
         os.environ["DRVS_RUNTIME_DIR"] = os.path.abspath(runtime_dir)
 
 
-for command in (node.up, node.down, node.status, node.gc, ps.ps, doctor.doctor, demo.demo, version.version):
+for command in (
+    node.up, node.down, node.status, node.gc, ps.ps, cat.cat, cat.ls, mount.mount, mount.umount, doctor.doctor,
+    demo.demo, version.version,
+):  # fmt: skip
     app.command()(command)
 app.command()(config.config)
 app.command(context_settings={"allow_interspersed_args": False})(run.run)

@@ -86,7 +86,8 @@ class Peer:
         if worked and now - self._since >= STEADY_S:
             self._failures, wait = 0, 0.0
         else:
-            wait = min(first * 2.0 ** min(self._failures, 16), most)
+            doublings = min(self._failures, 2 if worked else 16)
+            wait = min(first * 2.0**doublings, most)
             self._failures += 1
         self._dial_at = now + self._patience + wait * self._rng.uniform(0.5, 1.0)
 

@@ -574,7 +574,7 @@ class Region:
     Methods return the core's codes and raise only for arguments (TypeError, OverflowError, ValueError). They
     act through one of the VM's kernel slots and wait for its lock, `lock_ms` at most where they take that (code
     TIMEDOUT), with the GIL let go. Use a Region from one thread at a time, and a kernel slot in one process at
-    a time.
+    a time: only `bind`, which owes nobody a wake-up, may be called through one by many.
 
     Args:
         fd: the file; it can be closed afterwards.
@@ -909,6 +909,9 @@ def image_wait(tid: int, spin_us: int, keep_dead: bool, /) -> tuple[int, int]:
     Raises:
         ChildProcessError: there is nothing to wait for.
     """
+
+def image_interrupt(ident: int, exception: type[BaseException], /) -> bool:
+    """Raise an exception in another Python thread, at its next step; False if there is no such thread."""
 
 def image_smaps(text: bytes, /) -> list[tuple[int, int, int, bool, int, int, str, int, str]]:
     """Return start, end, protection, shared, offset, inode, name, own KiB and flags of each mapping in a smaps."""

@@ -56,8 +56,6 @@ def _serve(options: argparse.Namespace, runtime_dir: str, node: int, store: AnyS
             store.quit()
             runtime.tidy(runtime_dir)
         raise
-    if options.owner is not None:
-        noded.end_with(options.owner)
     try:
         noded.serve(lambda: _join(noded, options, f"node {node} in {runtime_dir}"))
     except BaseException as error:
@@ -130,7 +128,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--limits", default="{}", help="limits of drvs_init, as a JSON object")
     parser.add_argument("--links", help="options of the proxies' process, joined by the character 1")
     parser.add_argument("--ready-fd", type=int, help="descriptor on which to say `ready`, or why not")
-    parser.add_argument("--owner", type=int, help="the process that starts this one, and with which the node is to end")
     return parser.parse_args(argv)
 
 

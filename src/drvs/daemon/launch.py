@@ -30,7 +30,6 @@ def up(
     foreground: bool = False,
     init: bool = True,
     size: dict[str, int] | None = None,
-    owner: int | None = None,
     links: list[str] | None = None,
 ) -> Started:
     """Start a node; when this returns, it serves. A node that was killed is taken over with all its VMs.
@@ -41,7 +40,6 @@ def up(
         foreground: become noded instead (does not return).
         init: do drvs_init as well.
         size: limits of drvs_init by name.
-        owner: the calling process, if the node is to end with it.
         links: options of the proxies' process (`python -m drvs.cluster`); None: the node is in no cluster.
     Raises:
         Busy: one runs there already.
@@ -51,8 +49,6 @@ def up(
     number = paths.node_id() if node is None else node
     where = os.path.abspath(runtime_dir or paths.own_runtime_dir(number))
     command = _command(where, number, init, size or {})
-    if owner is not None:
-        command += ["--owner", str(owner)]
     if links is not None:
         command.append("--links=" + "\x01".join(links))
     if foreground:

@@ -124,7 +124,7 @@ class Node:
         size.check()
         if not 0 <= number < size.nr_nodes:
             raise Refused(Code.RANGE, f"node id {number} is not in 0…{size.nr_nodes - 1}")
-        procfiles.create_node(self.runtime_dir, number, size._asdict(), debug)
+        procfiles.create_node(self.runtime_dir)
         self.number, self.limits, self.log.mask = number, size, debug
         self.save()
         self.log.note(f"node {number} is initialised")
@@ -202,7 +202,7 @@ class Node:
         try:
             self.store.put(region_name(vmid, vm.serial), fd)
             self.store.put(doorbell_name(vmid, vm.serial), bell)
-            procfiles.create_vm(self.runtime_dir, self.vm_info(vm), self.size.nr_nodes)
+            procfiles.create_folder(self.runtime_dir, vm.name, f"{vm.name}/info")
         except BaseException as error:
             self._let_go(vm)
             vm.close()
@@ -243,7 +243,7 @@ class Node:
         self._dismiss(vm, spare)
         self.waits.vm_ended(vm.serial)
         self.watchdog.forget(vm)
-        procfiles.remove_vm(self.runtime_dir, vm.name)
+        procfiles.remove_folder(self.runtime_dir, vm.name)
         self.vms.pop(vm.vmid, None)
         self.names.pop(vm.name, None)
         self._let_go(vm)

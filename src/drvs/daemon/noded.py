@@ -50,17 +50,6 @@ class Noded:
         if self.node.limits is None:
             self.node.init(number, size, 0)
 
-    def end_with(self, owner: int) -> None:
-        """End the node when the process that started it ends: a private node must not stay when its owner is killed."""
-        try:
-            fd = os.pidfd_open(owner)
-        except ProcessLookupError:
-            fd = -1
-        if fd < 0 or os.getppid() != owner:  # it has ended already
-            self.loop.stop()
-        else:
-            self.loop.watch(fd, lambda _fd, _events: self.loop.stop())
-
     def serve(self, ready: Callable[[], None]) -> None:
         """Let clients in, say so, and run until something ends it."""
         self._catch_signals()

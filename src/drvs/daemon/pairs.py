@@ -130,7 +130,7 @@ class Pairs:
             Refused: NOTDIR, BADF, NOMEM; nothing is registered then.
         """
         pair.serial = self._node.next_serial()
-        procfiles.create_pair(self._node.runtime_dir, pair)
+        procfiles.create_folder(self._node.runtime_dir, pair.name, "proxies/info")
         try:
             self._make_tools(pair)
         except OSError as error:
@@ -179,7 +179,7 @@ class Pairs:
         os.close(pair.bell)
 
     def _forget_files(self, pair: Pair) -> None:
-        procfiles.remove_pair(self._node.runtime_dir, pair.name)
+        procfiles.remove_folder(self._node.runtime_dir, pair.name)
         self._node.store.drop(bell_name(pair.px))
 
     def end(self, spare: int) -> None:
@@ -191,9 +191,8 @@ class Pairs:
             self.unbind(pair)
 
     def save(self, pair: Pair) -> None:
-        """Store a pair, for the next noded and in its file."""
+        """Store a pair for the next noded."""
         self._node.table.write_pair(pair.px, pair.to_record())
-        procfiles.write_pair(self._node.runtime_dir, pair)
 
     def ring_all(self) -> None:
         """Tell all proxies that a VM has come or gone."""

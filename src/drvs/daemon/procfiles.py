@@ -1,25 +1,20 @@
-"""The part of the guide's /proc/drvs that seldom changes: `proc/info`, and `proc/NAME/info` for each VM and pair.
+"""The directories that initialising, each VM and each proxy pair make, as in the guide: failing is NOTDIR or BADF.
 
-As in the guide, initialising makes the directory and each VM, and each proxy pair, a directory in it; failing at that
-is NOTDIR or BADF.
+The file `info` in each says that it is there, and which command shows its listing. The listings themselves are made
+when somebody reads them, by `drvs.procview`.
 """
 
-import contextlib
 import os
+import shlex
 import shutil
-from typing import TYPE_CHECKING, Any
 
-from drvs.base import limits
 from drvs.base.codes import Code
 from drvs.daemon.refusal import Refused
-
-if TYPE_CHECKING:
-    from drvs.daemon.pairs import Pair
 
 FOLDER = "proc"
 
 
-def create_node(runtime_dir: str, number: int, size: dict[str, int], debug: int) -> None:
+def create_node(runtime_dir: str) -> None:
     """Make `proc` with its `info`.
 
     Raises:
@@ -27,7 +22,7 @@ def create_node(runtime_dir: str, number: int, size: dict[str, int], debug: int)
     """
     folder = os.path.join(runtime_dir, FOLDER)
     _make_folder(folder)
-    _write(os.path.join(folder, "info"), node_info(number, size, debug))
+    _write(os.path.join(folder, "info"), "info")
 
 
 def remove_node(runtime_dir: str) -> None:
@@ -35,86 +30,29 @@ def remove_node(runtime_dir: str) -> None:
     shutil.rmtree(os.path.join(runtime_dir, FOLDER), ignore_errors=True)
 
 
-def create_vm(runtime_dir: str, info: dict[str, Any], nr_nodes: int) -> None:
-    """Make a VM's directory with its `info`.
+def create_folder(runtime_dir: str, name: str, listing: str) -> None:
+    """Make the directory of a VM or of a proxy pair, with its `info`.
+
+    Args:
+        runtime_dir: of the node.
+        name: of the VM or pair.
+        listing: the file of the view that shows it.
 
     Raises:
-        Refused: NOTDIR or BADF.
+        Refused: NOTDIR or BADF; nothing has changed then.
     """
-    folder = os.path.join(runtime_dir, FOLDER, info["name"])
+    folder = os.path.join(runtime_dir, FOLDER, name)
     _make_folder(folder)
     try:
-        _write(os.path.join(folder, "info"), vm_info(info, nr_nodes))
+        _write(os.path.join(folder, "info"), listing)
     except Refused:
-        remove_vm(runtime_dir, info["name"])
+        remove_folder(runtime_dir, name)
         raise
 
 
-def write_vm(runtime_dir: str, info: dict[str, Any], nr_nodes: int) -> None:
-    """Write a VM's `info` anew; what stands in the way of that is somebody else's concern."""
-    with contextlib.suppress(Refused):
-        _write(os.path.join(runtime_dir, FOLDER, info["name"], "info"), vm_info(info, nr_nodes))
-
-
-def create_pair(runtime_dir: str, pair: "Pair") -> None:
-    """Make a proxy pair's directory with its `info`.
-
-    Raises:
-        Refused: NOTDIR or BADF.
-    """
-    folder = os.path.join(runtime_dir, FOLDER, pair.name)
-    _make_folder(folder)
-    try:
-        _write(os.path.join(folder, "info"), pair_info(pair))
-    except Refused:
-        remove_pair(runtime_dir, pair.name)
-        raise
-
-
-def write_pair(runtime_dir: str, pair: "Pair") -> None:
-    """Write a proxy pair's `info` anew; what stands in the way of that is somebody else's concern."""
-    with contextlib.suppress(Refused):
-        _write(os.path.join(runtime_dir, FOLDER, pair.name, "info"), pair_info(pair))
-
-
-def remove_pair(runtime_dir: str, name: str) -> None:
-    """Remove a proxy pair's directory."""
+def remove_folder(runtime_dir: str, name: str) -> None:
+    """Remove the directory of a VM or of a proxy pair."""
     shutil.rmtree(os.path.join(runtime_dir, FOLDER, name), ignore_errors=True)
-
-
-def remove_vm(runtime_dir: str, name: str) -> None:
-    """Remove a VM's directory."""
-    shutil.rmtree(os.path.join(runtime_dir, FOLDER, name), ignore_errors=True)
-
-
-def node_info(number: int, size: dict[str, int], debug: int) -> str:
-    """Return the listing of `info`, as in section 7 of the guide."""
-    return (
-        f"nodeid={number}\nnr_vms={size['nr_vms']}\nnr_nodes={size['nr_nodes']}\nmax_nr_procs={size['nr_procs']}\n"
-        f"max_nr_tasks={size['nr_tasks']}\nmax_sys_procs={size['nr_sysprocs']}\nmax_copy_buf={size['copy_buf']}\n"
-        f"max_copy_len={size['copy_len_max']}\ndbglvl={debug:X}\nversion={limits.VERSION}.{limits.SUBVERSION}\n"
-    )
-
-
-def vm_info(info: dict[str, Any], nr_nodes: int) -> str:
-    """Return the listing of a VM's `info`, as in section 7 of the guide."""
-    width = min(nr_nodes, 32)
-    columns = range(width - 1, -1, -1)
-    tens, ones = ("".join(str(n // 10) for n in columns), "".join(str(n % 10) for n in columns))
-    marks = "".join("X" if info["nodes"] >> n & 1 else "-" for n in columns)
-    return (
-        f"vmid={info['vmid']}\nflags={info['flags']:X}\nnr_procs={info['nr_procs']}\nnr_tasks={info['nr_tasks']}\n"
-        f"nr_sysprocs={info['nr_sysprocs']}\nnr_nodes={nr_nodes}\nvm_nodes={info['nodes']:X}\nvm_name={info['name']}\n"
-        f"nodes {tens}\n      {ones}\n      {marks}\n"
-    )
-
-
-def pair_info(pair: "Pair") -> str:
-    """Return the listing of a proxy pair's `info`."""
-    return (
-        "Proxies Flags Sender Receiver --Proxies_Name-\n"
-        f"{pair.px:7d} {pair.flags:5X} {pair.sender.tid:6d} {pair.receiver.tid:8d} {pair.name:>15.15s}\n"
-    )
 
 
 def _make_folder(path: str) -> None:
@@ -127,10 +65,10 @@ def _make_folder(path: str) -> None:
         raise Refused(Code.NOTDIR, f"{path} cannot be created: {error.strerror}") from None
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, listing: str) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         with open(fd, "w") as file:
-            file.write(text)
+            file.write(f"drvs cat {shlex.quote(listing)}\n")
     except OSError as error:
         raise Refused(Code.BADF, f"{path} cannot be written: {error.strerror}") from None

@@ -3,14 +3,17 @@
     executor    what programs use              settings   what they asked for
     pool        the parts of one executor      crew       workers: started, killed, replaced
     exchange    calls find workers             pump, collector, future   results find those who wait
-    chunks      `map`                          place      the VM, on a private node if need be
+    chunks      `map`                          place      the VM, by itself where no node runs
     call, wire, pickling, failures, memory     what travels, and how
 
 In other processes:
 
     spawner, methods, offspring   the parent of the workers
+    burial                        unbinds those that died
     setup, fresh, forks           prepared interpreters
+    rehearsal                     what their copies will do is done there before
     worker, seat                  workers
+    kinship                       who ends with whom
 
 The names below are loaded when they are first used: workers import this package, and need none of them.
 """

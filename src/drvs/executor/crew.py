@@ -16,19 +16,21 @@ import subprocess
 import threading
 import time
 import warnings
+from collections.abc import Iterable
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from drvs.base.errors import DrvsError
 from drvs.core import Message
+from drvs.executor import place
 from drvs.executor.call import WAITING, Call, WorkerState
 from drvs.executor.errors import WorkerDiedError, how_it_ended
 from drvs.executor.exchange import Exchange
 from drvs.executor.future import CallFuture
-from drvs.executor.place import PlaceInUse
 from drvs.executor.setup import BOOT, Setup, store
 
 PACKET_BYTES = 1 << 17
-RANKS_PER_PACKET = 4096
+ORPHANS_S = 1.0
 
 
 class Crew:
@@ -52,8 +54,10 @@ class Crew:
         self.reason: str | None = None
         self.finished = threading.Event()
         self.method_known = threading.Event()
-        self._place: PlaceInUse | None = None
+        self._place: place.AnyPlace | None = None
+        self._spawner: subprocess.Popen[bytes] | None = None
         self._ranks = itertools.count()
+        self._pids: dict[int, int] = {}  # of all workers, by rank
         self._deadlines: list[tuple[float, int, WorkerState, Call]] = []
         self._ticket = itertools.count()
         self._retired = False
@@ -62,43 +66,47 @@ class Crew:
     # ---- starting --------------------------------------------------------------------------------------------------
 
     def start(self, setup: Setup, env: dict[str, str], why: str) -> None:
-        """Start the spawner, and the thread that does the rest.
+        """Start the spawner, and the thread that listens to it.
 
         Args:
             setup: for all processes.
             env: their environment.
-            why: why they are not started in the way that was asked for, if so.
+            why: why workers are not started in the way that was asked for, if so.
         """
         self.why = why
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._place = place.found(self._count)
+            self._spawn(setup._replace(address=self._place.address), env, theirs, self._place.region)
+            self.exchange.open(self._place.inlet, self._place.outlet)
+            self._start_workers(self._count)
+        except (DrvsError, OSError) as problem:
+            self.break_down(f"the executor cannot start its workers: {problem}")
+        finally:
+            theirs.close()
+            self._thread.start()
+
+    def _spawn(self, setup: Setup, env: dict[str, str], control: socket.socket, region: int | None) -> None:
         setup_fd = store(setup)
+        inherited = [setup_fd, control.fileno(), *([] if region is None else [region])]
         command = [setup.python, "-I", "-S", "-c", BOOT.format("spawner")]
         try:
             self._spawner = subprocess.Popen(
-                [*command, str(setup_fd), str(theirs.fileno()), str(os.getpid())], stdin=subprocess.DEVNULL,
-                env=env, pass_fds=(setup_fd, theirs.fileno()), process_group=0,
+                [*command, str(setup_fd), str(control.fileno()), str(os.getpid())], stdin=subprocess.DEVNULL,
+                env=env, pass_fds=inherited, process_group=0,
             )  # fmt: skip
         finally:
             os.close(setup_fd)
-            theirs.close()
-        self._start_workers(self._count)
-        self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._open()
-            while self._listen():
+            while self._spawner is not None and self._listen():
                 pass
         except Exception as problem:
-            self.break_down(f"the executor cannot start its workers: {problem}")
+            self.break_down(f"the executor cannot look after its workers: {problem}")
         finally:
             self._give_back()
-
-    def _open(self) -> None:
-        self._place = place = PlaceInUse(self._count)
-        self.exchange.open(place.inlet, place.outlet)
-        self._tell("place", place.runtime_dir, place.vmid, place.inlet.endpoint)
 
     def _start_workers(self, count: int) -> None:
         ranks = []
@@ -150,12 +158,15 @@ class Crew:
     def _on_failed(self, why: str) -> None:
         self.break_down(why)
 
-    def _on_started(self, rank: int, pid: int) -> None:
-        worker = self.exchange.workers.get(rank)
-        if worker is not None:
-            worker.pid = pid
+    def _on_started(self, started: list[tuple[int, int]]) -> None:
+        self._pids.update(started)
+        for rank, pid in started:
+            worker = self.exchange.workers.get(rank)
+            if worker is not None:
+                worker.pid = pid
 
     def _on_died(self, rank: int, pid: int, status: int, words: str) -> None:
+        self._pids.pop(rank, None)
         worker, call = self._strike_off(rank)
         if worker is None:
             return  # it was told to stop
@@ -295,7 +306,9 @@ class Crew:
 
     def _give_back(self) -> None:
         self._control.close()
-        self._spawner.wait()
+        if self._spawner is not None:
+            self._spawner.wait()
+            _await_ends(self._pids.values())
         self.exchange.kick()
         self.exchange.dead = True
         self.exchange.bell.set()
@@ -304,6 +317,16 @@ class Crew:
             self._place.end()
         os.close(self._bell)
         self.finished.set()
+
+
+def _await_ends(pids: Iterable[int]) -> None:
+    """Wait until these have ended: workers whose spawner was killed die a moment after it."""
+    until = time.monotonic() + ORPHANS_S
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(pid)
+            select.select([pidfd], (), (), max(0.0, until - time.monotonic()))
+            os.close(pidfd)
 
 
 def _verdict(worker: WorkerState, pid: int, status: int, words: str) -> BaseException:

@@ -17,16 +17,12 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from drvs.base.errors import DrvsError
-from drvs.core import Message
+from drvs.core import Endpoint, Message
 from drvs.core._core import ANY, RECEIVE
 from drvs.executor import memory, wire
 from drvs.executor.call import SENDING, SENT, WAITING, Call, WorkerState
-
-if TYPE_CHECKING:
-    from drvs.api import Endpoint
 
 
 class Exchange:

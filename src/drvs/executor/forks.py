@@ -17,7 +17,7 @@ import sys
 from array import array
 from typing import Any, NoReturn
 
-from drvs.executor import fresh, seat, worker
+from drvs.executor import fresh, kinship, seat
 from drvs.executor.setup import Setup
 
 PACKET_BYTES = 1 << 16
@@ -28,9 +28,9 @@ BATCH = 128
 def main(setup: Setup, control: int) -> None:
     """Prepare, say so, and fork until the spawner has gone."""
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, control)
-    worker.follow(os.getppid())
+    kinship.follow(os.getppid())
     try:
-        fresh.prepare(setup)
+        fresh.prepare(setup, "fork")
     except BaseException as error:
         from drvs.executor import failures
 
@@ -88,11 +88,11 @@ def _become(setup: Setup, place: seat.Place, rank: int, alone: int, helper: int)
     os.close(alone)
     while os.getppid() == helper:  # it closes its files a moment before it hands its children over
         os.sched_yield()
-    worker.follow(place.spawner)
+    kinship.follow(place.spawner)
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()  # the others would draw the same numbers; `random` sees to itself
     try:
-        fresh.become(setup, place, rank)
+        fresh.become(setup.initializer, place, rank)
     except BaseException:
         sys.excepthook(*sys.exc_info())
     os._exit(1)

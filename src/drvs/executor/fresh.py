@@ -9,7 +9,6 @@ It never imports `__main__`; it has the caller's path, arguments, directory and 
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import importlib
 import marshal
@@ -17,8 +16,8 @@ import os
 import sys
 from typing import Any
 
-from drvs.executor import failures, pickling, seat, worker
-from drvs.executor.setup import PID_BYTES, Setup, read
+from drvs.executor import failures, kinship, pickling, seat, worker
+from drvs.executor.setup import Outside, Setup, outside, read
 
 
 def main(fields: tuple[Any, ...], setup_fd: str, role: str, *rest: str) -> None:
@@ -45,8 +44,8 @@ def _own_main() -> dict[str, Any]:
     return found
 
 
-def prepare(setup: Setup) -> None:
-    """Import what is to be preloaded, and warm up.
+def prepare(setup: Setup, role: str) -> None:
+    """Import what is to be preloaded, and warm up; if copies are made of this process, rehearse what they will do.
 
     Raises:
         Whatever they raise.
@@ -55,27 +54,33 @@ def prepare(setup: Setup) -> None:
         importlib.import_module(name)
     if setup.warmup:
         pickling.loads(setup.warmup)()
+    if role != "spawn":
+        from drvs.executor import rehearsal
+
+        rehearsal.rehearse(restored=role == "image")
     gc.collect()
     gc.freeze()  # the collector would write to every object, and make its page each worker's own
 
 
-def _be_worker(setup: Setup, rank: str, runtime_dir: str, vmid: str, inlet: str, spawner: str) -> None:
-    place = seat.Place(runtime_dir, int(vmid), int(inlet), int(spawner))
-    worker.follow(place.spawner)
+def _be_worker(setup: Setup, rank: str, runtime_dir: str, *numbers: str) -> None:
+    place = seat.Place(runtime_dir, *map(int, numbers))
+    kinship.follow(place.spawner)
     try:
-        prepare(setup)
+        prepare(setup, "spawn")
     except BaseException as error:
         reason = failures.report(error)[1]
-        worker.Worker(seat.take(place), place.inlet).refuse(int(rank), f"preload or warmup failed:\n{reason}")
+        own = worker.Worker(seat.take(place, int(rank)), place.inlet)
+        own.refuse(int(rank), f"preload or warmup failed:\n{reason}")
         worker.end(1)
-    become(setup, place, int(rank))
+    become(setup.initializer, place, int(rank))
 
 
 def _be_imaged(setup: Setup, tell: int) -> None:
     """Prepare, say so, and wait to be dumped. Copies go on as workers, of whatever executor has made them."""
-    worker.follow(os.getppid())
+    kinship.follow(os.getppid())
+    then = outside(setup.argv)
     try:
-        prepare(setup)
+        prepare(setup, "image")
     except BaseException as error:
         os.write(tell, f"preload or warmup failed:\n{failures.report(error)[1]}".encode())
         return
@@ -84,33 +89,40 @@ def _be_imaged(setup: Setup, tell: int) -> None:
     os.write(tell, b"ready")
     os.close(tell)
     rank = hooks.ready(wait=True).rank
-    worker.follow(int.from_bytes(os.pread(0, PID_BYTES, 0), "little"))
-    place, fields, cwd, environ = _read_letter()
-    setup, seated = read(fields), seat.Place(*place)
-    if environ:  # of a kept image; what is the caller's already is left alone, and its pages shared
-        sys.argv[:] = setup.argv
+    place, initializer, now = _read_letter()
+    seated = seat.Place(*place)
+    kinship.follow(seated.spawner)
+    if now != then:
+        _move_to(now, then)
+    become(initializer, seated, rank)
+
+
+def _move_to(now: Outside, then: Outside) -> None:
+    """Put right, in a copy of a kept image, what is another now; what is not stays untouched, and its pages shared."""
+    argv, cwd, environ = now
+    if argv != then[0]:
+        sys.argv[:] = marshal.loads(argv)
+    if cwd != then[1]:
         os.chdir(cwd)
-        os.environ.update(environ)
-    become(setup, seated, rank)
+    if environ != then[2]:
+        for variable in {*environ.split(b"\0")}.difference(then[2].split(b"\0")):
+            name, _, value = variable.partition(b"=")
+            os.environb[name] = value
 
 
 def _read_letter() -> Any:
-    """What the workers of this executor are told (`images` writes it), once it is there: until then it is locked."""
-    own = os.open("/proc/self/fd/0", os.O_RDONLY)  # the descriptor itself is the spawner's, and so is its lock
-    fcntl.flock(own, fcntl.LOCK_SH)
-    letter = marshal.loads(os.pread(own, os.fstat(own).st_size, PID_BYTES))
-    os.close(own)
+    """What the workers of this executor are told (`images` writes it)."""
+    letter = marshal.loads(os.pread(0, os.lseek(0, 0, os.SEEK_END), 0))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     return letter
 
 
-def become(setup: Setup, place: seat.Place, rank: int) -> None:
+def become(initializer: bytes, place: seat.Place, rank: int) -> None:
     """Be a worker, now that everything is prepared; does not return."""
-    endpoint = seat.take(place)
-    initializer = _initializer(setup.initializer) if setup.initializer else None
-    worker.work(endpoint, place.inlet, rank, initializer)
+    endpoint = seat.take(place, rank)
+    worker.work(endpoint, place.inlet, rank, _initializer(initializer) if initializer else None)
 
 
 def _initializer(stream: bytes) -> Any:

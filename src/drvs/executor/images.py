@@ -3,22 +3,21 @@
 A fresh interpreter prepares itself, says so on a pipe, and waits in `hooks.ready`. It is dumped and ends. The image
 becomes a template, which clones itself for every worker: a worker costs a fork of a process that runs nothing, and
 shares every page that it does not change with the others. What the workers of this executor have to know (where it
-is, and its initializer) they find on their standard input: so a kept image serves any executor, and the template is
-made, and copied, while noded still starts: the copies wait for the lock on it.
+is, and its initializer) they find on their standard input: so a kept image serves any executor.
 """
 
 from __future__ import annotations
 
-import fcntl
 import marshal
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from drvs.executor.methods import Forks, Method, Seats, launch
-from drvs.executor.setup import PID_BYTES
+from drvs.executor.methods import Forks, Method, launch
+from drvs.executor.setup import outside
 
 if TYPE_CHECKING:
     from drvs.executor.spawner import Spawner
@@ -30,11 +29,31 @@ READY_MS = 10_000
 COPIES_A_TURN = 4
 
 
-def _locked_letter() -> int:
-    """Return a memfd with this process's pid, locked until what follows has been written."""
+def _import_images(dumping: bool) -> Any:
+    """Return `drvs.procspace.image`, with or without what dumps, and take a third off the time of its import.
+
+    msgspec looks for typing_extensions, which brings half of the standard library, and does without on this Python.
+    """
+    absent = "typing_extensions" not in sys.modules
+    if absent:
+        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
+    try:
+        from drvs.procspace import image
+
+        if dumping:
+            __import__("drvs.procspace.image.dumping")  # otherwise it is loaded when it is first used
+    finally:
+        if absent:
+            del sys.modules["typing_extensions"]
+    return image
+
+
+def _letter(spawner: Spawner) -> int:
+    """Return a memfd with what all workers are told; `fresh` reads it."""
     fd = os.memfd_create("drvs-letter", os.MFD_CLOEXEC)
-    os.write(fd, os.getpid().to_bytes(PID_BYTES, "little"))
-    fcntl.flock(fd, fcntl.LOCK_EX)
+    setup = spawner.setup
+    with open(fd, "wb", closefd=False) as file:
+        file.write(marshal.dumps((spawner.place, setup.initializer, outside(setup.argv))))
     return fd
 
 
@@ -48,15 +67,12 @@ class Images(Method):
         self._template: Template | None = None
         self._pid = 0
         self._told = b""
-        self._letter = _locked_letter()
-        self._sealed = True
         path = spawner.setup.image
         self._kept = bool(path) and os.path.exists(path)
+        self._letter = _letter(spawner)
         if not self._kept:
             self._prepare()
-        from drvs.procspace import image
-
-        self._api = image  # 80 ms, while the interpreter prepares itself
+        self._api = _import_images(dumping=not self._kept)  # while the interpreter prepares itself
         if self._kept:
             self._use(lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
@@ -152,9 +168,7 @@ class Images(Method):
         return self._template is not None and bool(self.waiting)
 
     def go_on(self) -> None:
-        """Make copies, before noded is there: they wait for the letter to be opened."""
-        if self._spawner.place is not None and self._sealed:
-            self._open_letter(self._spawner.place)
+        """Make copies."""
         try:
             for _ in range(COPIES_A_TURN):
                 if self.busy:
@@ -162,14 +176,6 @@ class Images(Method):
                     self.waiting.pop(0)
         except (self._api.ImageError, OSError) as problem:
             self._give_up(problem)
-
-    def _open_letter(self, place: Seats) -> None:
-        """Write what all workers are told, and let them read it; `fresh` does."""
-        environ = dict(os.environ) if self._kept else {}
-        told = marshal.dumps((place, tuple(self._spawner.setup), os.getcwd(), environ))
-        os.pwrite(self._letter, told, PID_BYTES)
-        fcntl.flock(self._letter, fcntl.LOCK_UN)
-        self._sealed = False
 
     def _copy(self, rank: int) -> None:
         assert self._template is not None

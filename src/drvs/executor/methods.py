@@ -22,7 +22,7 @@ from drvs.executor.setup import BOOT, Setup
 if TYPE_CHECKING:
     from drvs.executor.spawner import Spawner
 
-#: runtime_dir, vmid, inlet, the spawner's pid
+#: `seat.Place`, as it travels
 Seats = tuple[str, int, int, int]
 PACKET_BYTES = 1 << 16
 BATCH = 128
@@ -100,12 +100,11 @@ class Fresh(Method):
 
     def go_on(self) -> None:
         """Start an interpreter for each."""
-        place = self._spawner.place
-        while self.waiting and place is not None:
+        while self.waiting:
             rank = self.waiting.pop(0)
             ours, theirs = os.pipe()
             try:
-                pid = launch(self._spawner, "spawn", theirs, rank, *place)
+                pid = launch(self._spawner, "spawn", theirs, rank, *self._spawner.place)
             finally:
                 os.close(theirs)
             self._spawner.adopt(rank, pid, ours)
@@ -129,10 +128,9 @@ class Forks(Method):
 
     def go_on(self) -> None:
         """Have workers forked."""
-        place = self._spawner.place
-        while self.waiting and self._ready and place is not None:
+        while self.waiting and self._ready:
             ranks, self.waiting = self.waiting[:BATCH], self.waiting[BATCH:]
-            self._fork(place, ranks)
+            self._fork(self._spawner.place, ranks)
 
     def _fork(self, place: Seats, ranks: list[int]) -> None:
         pipes = [os.pipe() for _ in ranks]

@@ -1,6 +1,8 @@
-"""Where an executor lives: a VM of its own, on the node that runs here, or else on a private node.
+"""Where an executor lives: a VM of its own, on the node that runs here, or else by itself.
 
-A private node has a scratch directory, which noded removes when it ends; it ends when told to, and with its owner.
+A VM by itself is a node of one VM without a noded: its region is made by the caller and inherited by the spawner.
+Workers bind themselves (`seat`); the spawner, who reaps them anyway, unbinds those that die (`burial`). Nobody else
+can reach it, it has no name in the file system, and it is gone with the last process that maps it.
 """
 
 from __future__ import annotations
@@ -8,91 +10,114 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import tempfile
 
-from drvs.api import VM, Endpoint, Node
-from drvs.base.errors import DrvsError
-from drvs.base.limits import MAX_COPY_LEN
-from drvs.daemon import launch
+from drvs.api import VM, Node
+from drvs.base import paths
+from drvs.base.errors import DrvsError, make_error
+from drvs.base.limits import COPY_BUF, MAX_COPY_LEN
+from drvs.core import Endpoint
+from drvs.core._core import VM_ENDED
+from drvs.daemon.refusal import Refused
+from drvs.daemon.vm import VmLimits, make_region
+from drvs.executor import seat
 
 _counter = itertools.count(1)
 #: Slots beside those of the workers: the executor's own, and of workers that die while others start.
 SPARE_SLOTS = 64
-TASKS = 4
-SPIN_US = 50
+#: Notifications that may wait: those of the outlet, which are one.
+NOTES = 8
+
+#: runtime_dir, number, inlet: a `seat.Place` without its spawner
+Address = tuple[str, int, int]
 
 
-class PlaceInUse:
-    """The VM of one executor and its two endpoints.
+class OnNode:
+    """A VM on a node that runs.
 
     Attributes:
-        private: whether the node is the executor's own.
+        inlet, outlet: the executor's endpoints in it.
+        region: no descriptor for the spawner to inherit.
+    """
+
+    region: int | None = None
+
+    def __init__(self, vm: VM) -> None:
+        self._vm = vm
+        try:
+            self.inlet: Endpoint = vm.bind(spin_us=seat.SPIN_US)
+            self.outlet: Endpoint = vm.bind(spin_us=seat.SPIN_US)
+        except BaseException:
+            self.end()
+            raise
+
+    @property
+    def address(self) -> Address:
+        """Where workers find it."""
+        return self._vm.node.runtime_dir, int(self._vm.id), self.inlet.endpoint
+
+    def end(self) -> None:
+        """Give everything back; who still is in it wakes up."""
+        with contextlib.suppress(DrvsError):
+            self._vm.end()
+        self._vm.node.close()
+
+
+class ByItself:
+    """A VM without a node.
+
+    Attributes:
+        inlet, outlet: the executor's endpoints in it.
+        region: the descriptor of its memory, which the spawner inherits under the same number.
+
+    Raises:
+        DrvsError: there is no memory for it.
     """
 
     def __init__(self, workers: int) -> None:
-        self.private = False
-        self._vm = self._on_running_node(workers) or self._on_private_node(workers)
+        size = VmLimits(
+            workers + SPARE_SLOTS, seat.SYSTEM_SLOTS, seat.SYSTEM_SLOTS, NOTES, MAX_COPY_LEN, COPY_BUF, 1, 1
+        )  # fmt: skip
         try:
-            self.inlet: Endpoint = self._vm.bind(spin_us=SPIN_US)
-            self.outlet: Endpoint = self._vm.bind(spin_us=SPIN_US)
-        except BaseException:
-            self._end_node()
-            raise
+            self.region, self._memory = make_region(0, 0, _name(), os.geteuid(), size)
+        except Refused as problem:
+            raise make_error(problem.code, "create_vm", detail=problem.detail) from None
+        self.inlet = seat.bind(self._memory, seat.INLET)
+        self.outlet = seat.bind(self._memory, seat.OUTLET)
 
     @property
-    def runtime_dir(self) -> str:
-        """Where workers find noded."""
-        return self._vm.node.runtime_dir
-
-    @property
-    def vmid(self) -> int:
-        """The VM's number on its node."""
-        return int(self._vm.id)
-
-    def _on_running_node(self, workers: int) -> VM | None:
-        node = Node()
-        try:
-            if node.info().nr_procs >= workers + SPARE_SLOTS:
-                return _create(node, workers)
-        except DrvsError:
-            pass  # there is none, or it is not ours to use
-        node.close()
-        return None
-
-    def _on_private_node(self, workers: int) -> VM:
-        self.private = True
-        folder = tempfile.mkdtemp(prefix="drvs-ex-")
-        if len(folder) > 80:  # a socket's address has 107 bytes
-            os.rmdir(folder)
-            folder = tempfile.mkdtemp(prefix="drvs-ex-", dir="/tmp")
-        size = {
-            "nr_vms": 1, "nr_nodes": 1, "nr_procs": workers + SPARE_SLOTS, "nr_tasks": TASKS, "nr_sysprocs": TASKS,
-            "copy_len_max": MAX_COPY_LEN,
-        }  # fmt: skip
-        try:
-            launch.up(folder, node=0, size=size, owner=os.getpid())
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
-            raise
-        return _create(Node(folder), workers)
+    def address(self) -> Address:
+        """Where workers find it."""
+        return "", self.region, self.inlet.endpoint
 
     def end(self) -> None:
-        """Give everything back."""
-        for endpoint in (self.inlet, self.outlet):
-            with contextlib.suppress(DrvsError):
-                endpoint.unbind()
-        with contextlib.suppress(DrvsError):
-            self._vm.end()
-        self._end_node()
-
-    def _end_node(self) -> None:
-        node = self._vm.node
-        node.close()
-        if self.private:
-            with contextlib.suppress(DrvsError):
-                launch.down(node.runtime_dir)
+        """Give everything back; who still is in it wakes up."""
+        self._memory.end(VM_ENDED)
+        os.close(self.region)
 
 
-def _create(node: Node, workers: int) -> VM:
-    return node.create_vm(f"x{os.getpid()}-{next(_counter)}"[:15], nr_procs=workers + SPARE_SLOTS)
+AnyPlace = OnNode | ByItself
+
+
+def found(workers: int) -> AnyPlace:
+    """Return a place for an executor of so many workers.
+
+    Raises:
+        DrvsError, OSError: there is none.
+    """
+    return _on_running_node(workers) or ByItself(workers)
+
+
+def _on_running_node(workers: int) -> OnNode | None:
+    node = Node()
+    if os.path.exists(os.path.join(node.runtime_dir, paths.SOCKET)):
+        try:
+            if node.info().nr_procs >= workers + SPARE_SLOTS:
+                return OnNode(node.create_vm(_name(), nr_procs=workers + SPARE_SLOTS))
+        except DrvsError:
+            pass  # it has ended, or is not ours to use
+    node.close()
+    return None
+
+
+def _name() -> str:
+    return f"x{os.getpid()}-{next(_counter)}"[:15]

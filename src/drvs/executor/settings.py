@@ -75,7 +75,7 @@ class Settings(NamedTuple):
         return env
 
     def setup(self) -> Setup:
-        """Return what the processes to be started are handed."""
+        """Return what the processes to be started are handed, but for where they find the executor."""
         warmup = pickling.dumps(self.warmup, beside=False)[0] if self.warmup else b""
         initializer = pickling.dumps((self.initializer, self.initargs), beside=False)[0] if self.initializer else b""
         return Setup(

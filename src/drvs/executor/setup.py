@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import marshal
 import os
-import subprocess
 import sys
 from typing import Any, NamedTuple
 
@@ -25,10 +24,11 @@ class Setup(NamedTuple):
     method: str
     image: str
     workers: int
+    address: tuple[str, int, int] = ("", -1, 0)
 
 
-#: The spawner's pid, at the beginning of the letter to copies.
-PID_BYTES = 8
+#: Arguments, directory and environment of the caller's.
+Outside = tuple[bytes, bytes, bytes]
 #: The first words of every process that an executor starts: argv is the memfd, then what `main` takes.
 BOOT = """import sys,os,marshal
 n=int(sys.argv[1]);s=marshal.loads(os.pread(n,os.fstat(n).st_size,0));sys.path[:]=s[0]
@@ -57,4 +57,12 @@ def own_path() -> list[str]:
 
 def own_flags() -> list[str]:
     """Return the options this interpreter was started with."""
+    import subprocess
+
     return subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined,no-any-return]
+
+
+def outside(argv: list[str]) -> Outside:
+    """Return arguments, directory and environment of the caller's: equal ones are equal bytes (in marshal's form 2)."""
+    variables = [name + b"=" + value for name, value in os.environb.items()]
+    return marshal.dumps(argv, 2), os.getcwdb(), b"\0".join(variables)

@@ -4,9 +4,10 @@ It starts workers when told to, reaps them, passes on what they say on stderr, a
 however that happens. It holds no call and no result: killed, it takes the workers with it (they ask for that), and the
 executor breaks.
 
-    caller:    ("start", [rank, …])   ("place", runtime_dir, vmid, inlet), once   ("kill", rank)
+    caller:    ("start", [rank, …])   ("kill", rank)
                ("end", [rank, …])     these end by themselves, the others are killed
-    spawner:   ("method", name, why)  ("started", rank, pid)  ("died", rank, pid, status, last words)  ("failed", why)
+    spawner:   ("method", name, why)  ("started", [(rank, pid), …])
+               ("died", rank, pid, status, last words)  ("failed", why)
 
 One packet each, by marshal: both ends are the same interpreter, and nothing needs to be imported.
 """
@@ -14,6 +15,7 @@ One packet each, by marshal: both ends are the same interpreter, and nothing nee
 from __future__ import annotations
 
 import _socket
+import gc
 import marshal
 import os
 import select
@@ -21,14 +23,15 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from drvs.core._core import image_syscall
+from drvs.executor import burial, kinship
+from drvs.executor.burial import Undertaker
 from drvs.executor.methods import USUAL, Method, Seats, choose
 from drvs.executor.offspring import Offspring
 from drvs.executor.setup import Setup, read
-from drvs.executor.worker import prctl
 
 PACKET_BYTES = 1 << 17
-_PR_SET_CHILD_SUBREAPER = 36
+#: Workers that fit into a packet.
+STARTED_MAX = 2048
 
 
 class Spawner:
@@ -41,8 +44,11 @@ class Spawner:
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._workers: dict[int, Offspring] = {}
+        self._started: list[tuple[int, int]] = []  # of whom the caller has not been told
         self._ending = False
-        self.place: Seats | None = None
+        runtime_dir, number, inlet = setup.address
+        self.place: Seats = runtime_dir, number, inlet, os.getpid()
+        self._undertaker = None if runtime_dir else Undertaker(number)
         self.watch(control, self._hear)
         self.watch(os.pidfd_open(caller), self._orphaned)
         self.method: Method = choose(self)
@@ -71,7 +77,7 @@ class Spawner:
         worker = self._workers[rank] = Offspring(rank, pid, stderr)
         self.watch(worker.pidfd, lambda _: self._bury(worker))
         self.watch(stderr, lambda events: self._listen(worker, events))
-        self.tell("started", rank, pid)
+        self._started.append((rank, pid))
 
     def replace_method(self, method: Method, why: str) -> None:
         """Go on with another method, since this one does not work here."""
@@ -89,13 +95,26 @@ class Spawner:
         """Serve until the caller has no more use for it."""
         self.tell("method", self.method.name, "")
         while not (self._ending and not self._workers):
-            for fd, events in self._poll.poll(0 if self.method.busy else None):
+            for fd, events in self._poll.poll(self._patience_ms()):
                 handler = self._handlers.get(fd)
                 if handler is not None:
                     handler(events)
+            if self._undertaker is not None:
+                self._undertaker.go_on()
             if self.method.busy:
                 self.method.go_on()
+            self._tell_started()
         self.method.close()
+
+    def _tell_started(self) -> None:
+        while self._started:
+            some, self._started = self._started[:STARTED_MAX], self._started[STARTED_MAX:]
+            self.tell("started", some)
+
+    def _patience_ms(self) -> int | None:
+        if self.method.busy:
+            return 0
+        return burial.RETRY_MS if self._undertaker is not None and self._undertaker.due else None
 
     def _hear(self, _events: int) -> None:
         packet = self._control.recv(PACKET_BYTES)
@@ -103,10 +122,6 @@ class Spawner:
             self._finish()
         word, *rest = marshal.loads(packet)
         getattr(self, f"_on_{word}")(*rest)
-
-    def _on_place(self, runtime_dir: str, vmid: int, inlet: int) -> None:
-        self.place = runtime_dir, vmid, inlet, os.getpid()
-        self.method.go_on()
 
     def _on_start(self, ranks: list[int]) -> None:
         self.method.start(ranks)
@@ -134,6 +149,9 @@ class Spawner:
         self.forget(pidfd)
         self.forget(stderr)
         del self._workers[worker.rank]
+        if self._undertaker is not None and not self._ending:
+            self._undertaker.bury(worker.rank, worker.pid)
+        self._tell_started()  # first
         self.tell("died", worker.rank, worker.pid, *buried)
 
     def _orphaned(self, _events: int) -> None:
@@ -149,12 +167,14 @@ class Spawner:
 
 def main(fields: tuple[Any, ...], setup_fd: str, control: str, caller: str) -> None:
     """Be the spawner; BOOT calls this."""
+    gc.disable()  # what it makes lives as long as itself, or goes by its count
     for number in USUAL:
         signal.signal(number, signal.SIG_IGN)
-    for fd in (setup_fd, control):
-        os.set_inheritable(int(fd), False)
+    setup = read(fields)
+    inherited = [int(setup_fd), int(control)] if setup.address[0] else [int(setup_fd), int(control), setup.address[1]]
+    for fd in inherited:
+        os.set_inheritable(fd, False)
     os.setpgid(0, 0)
-    if prctl is not None:
-        image_syscall(prctl, _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    kinship.adopt_orphans()
     if os.getppid() == int(caller):
-        Spawner(read(fields), int(setup_fd), int(control), int(caller)).run()
+        Spawner(setup, int(setup_fd), int(control), int(caller)).run()

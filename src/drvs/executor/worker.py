@@ -8,20 +8,13 @@ from __future__ import annotations
 
 import mmap
 import os
-import signal
 import struct
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from drvs.core import Endpoint, Message, span_of
-from drvs.core._core import image_syscall
 from drvs.executor import failures, memory, pickling, wire
-
-_PR_SET_PDEATHSIG = 1
-_SIGKILL = int(signal.SIGKILL)
-#: The number of the system call of that name here.
-prctl = {"x86_64": 157, "aarch64": 167}.get(os.uname().machine)
 
 
 class Worker:
@@ -33,6 +26,7 @@ class Worker:
         self._inbox = mmap.mmap(-1, wire.INBOX_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._view = memoryview(self._inbox)
         self._message = Message()
+        self._shelf = memory.Shelf()
         self._kept: object = None
 
     def serve(self, rank: int) -> None:
@@ -48,6 +42,15 @@ class Worker:
             if kind == wire.STOP:
                 return
             self._run(kind)
+
+    def rehearse(self, call: bytes) -> None:
+        """Begin, and run a call that nobody sent; the answer is not sent either."""
+        message = self._message
+        message.type = wire.READY
+        message.set_m8(0, os.getpid(), *span_of(self._view))
+        message.payload = call
+        message.type = wire.CALL | len(call) << wire.LENGTH_SHIFT
+        self._run(message.type & wire.KIND)
 
     def refuse(self, rank: int, reason: str) -> None:
         """Tell the executor why this worker cannot begin; returns when it has heard."""
@@ -85,7 +88,7 @@ class Worker:
     def _load(self) -> Any:
         """A call with big parts: make room for them, and have the executor fill it."""
         message, count = self._message, self._message.m8_i2
-        parts = [memory.fresh(n) for n in struct.unpack_from(f"<{count}Q", self._inbox)]
+        parts = [self._shelf.fresh(n) for n in struct.unpack_from(f"<{count}Q", self._inbox)]
         table = struct.pack(f"<{count}Q", *(span_of(part)[0] for part in parts))
         message.type = wire.LOADED
         message.set_m8(0, count, *span_of(table))
@@ -120,16 +123,6 @@ class Worker:
 
 
 # ---- a process becomes one -----------------------------------------------------------------------------------------
-
-
-def follow(spawner: int) -> None:
-    """Die with the spawner, in a process group that Ctrl-C in the terminal does not reach."""
-    if os.getpgrp() != os.getpid():
-        os.setpgid(0, 0)
-    if prctl is not None:
-        image_syscall(prctl, _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-    if os.getppid() != spawner:
-        os._exit(1)  # it died before we could ask for that
 
 
 def work(endpoint: Endpoint, inlet: int, rank: int, initializer: Callable[[], object] | None) -> None:

@@ -16,7 +16,7 @@ _stopped: list[_Stop] = []
 
 def refresh_thread_ids() -> None:
     """Give all threads their native ids. The restorer has put them right in the C library, whose clocks show them."""
-    for thread in threading.enumerate():
+    for thread in list(threading._active.values()):  # type: ignore[attr-defined]
         if thread.ident is not None and hasattr(thread, "_native_id"):
             thread._native_id = ~(time.pthread_getcpuclockid(thread.ident) >> 3)
 

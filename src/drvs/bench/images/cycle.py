@@ -104,7 +104,7 @@ def rows(results: Results) -> list[Row]:
 
 
 def targets(results: Results) -> Iterator[Target]:
-    """Yield the promises about dump and restore: for a call that needs no helper, and for one with a helper's start."""
+    """Yield the promises about dump and restore: for the call, whose helper is a thread, and for a forked dumper."""
     for subject, most in (("python3", 20), ("static C", 6)):
         for way in (OURS, HELPED):
             if series := results.get((way, BOTH, subject)):

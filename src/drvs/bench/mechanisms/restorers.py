@@ -59,7 +59,7 @@ def dump_apart(pid: int, fd: int, **options: bool) -> None:
 
 
 class Drvs(Restorer):
-    """drvs.procspace.image, called by this program; a restore starts a program of its own, a dump needs none."""
+    """drvs.procspace.image, called by this program: a dump starts a thread, a restore a program; both starts count."""
 
     @property
     def name(self) -> str:

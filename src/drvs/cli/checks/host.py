@@ -150,4 +150,15 @@ def images() -> Iterator[Finding]:
         yield warn("images", f"drvs image does not work here: {found[0]}", found[1])
 
 
-ALL = (linux, python, kernel_features, copies, images, resources)
+def view() -> Iterator[Finding]:
+    """Can the view be mounted here?"""
+    from drvs.procview.fuse.needs import missing
+
+    lacks = list(missing())
+    for what, step in lacks:
+        yield warn("view", f"drvs mount does not work here: {what}", step)
+    if not lacks:
+        yield ok("view", "it can be mounted (drvs mount)")
+
+
+ALL = (linux, python, kernel_features, copies, images, view, resources)

@@ -42,11 +42,13 @@ class TcpCarrier(Carrier):
         self.address = address
         self._hub, self._socket, self._tls = hub, sock, tls
         self._fd = sock.fileno()
-        self._stage = self._connecting if connection.dialled else self._begin
+        self._stage = self._connecting
         self._pending: Sequence[Buffer] = []
         self._mask = OUT if connection.dialled else IN
         self._closed = False
         connection.carrier = self
+        if not connection.dialled:
+            self._prepare()
         hub.watch(self._fd, self, self._mask)
 
     # ---- stages before the first frame ----
@@ -65,16 +67,18 @@ class TcpCarrier(Carrier):
         return self._begin(mask, now)
 
     def _begin(self, mask: int, now: float) -> list[Event]:
+        """Be connected: go on in TLS, or without."""
+        self._prepare()
+        return self._stage(mask, now)
+
+    def _prepare(self) -> None:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        context = self._tls.context(self._socket, dialled=self.connection.dialled)
-        if context is None:
-            self._stage = self._flow
-            return self._flow(mask, now)
-        self._socket = context.wrap_socket(
-            self._socket, server_side=not self.connection.dialled, do_handshake_on_connect=False
-        )
-        self._stage = self._shake_hands
-        return self._shake_hands(mask, now)
+        dialled = self.connection.dialled
+        context = self._tls.context(self._socket, dialled=dialled)
+        self._stage = self._flow
+        if context is not None:
+            self._socket = context.wrap_socket(self._socket, server_side=not dialled, do_handshake_on_connect=False)
+            self._stage = self._shake_hands
 
     def _shake_hands(self, mask: int, now: float) -> list[Event]:
         assert isinstance(self._socket, ssl.SSLSocket)
@@ -237,10 +241,18 @@ class Listener:
                 sock, address = self._socket.accept()
             except OSError:
                 break  # nobody there, gone again, or no descriptor left: the next one will show
-            sock.setblocking(False)
-            connection = StreamConnection(self._hub.exchange, now, dialled=False)
-            self._hub.accepted(TcpCarrier(self._hub, sock, connection, _name(address), self._tls))
+            self._accept(sock, _name(address), now)
         return []
+
+    def _accept(self, sock: socket.socket, address: str, now: float) -> None:
+        sock.setblocking(False)
+        connection = StreamConnection(self._hub.exchange, now, dialled=False)
+        try:
+            carrier = TcpCarrier(self._hub, sock, connection, address, self._tls)
+        except OSError:
+            sock.close()  # gone again
+        else:
+            self._hub.accepted(carrier)
 
     def close(self) -> None:
         """Accept no more."""

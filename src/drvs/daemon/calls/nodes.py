@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from drvs.base.codes import Code
 from drvs.base.flags import Call
-from drvs.daemon import procfiles, protocol
+from drvs.daemon import protocol
 from drvs.daemon.calls.checks import check_folder_name
 from drvs.daemon.calls.registry import Answer, Rights, done, handles
 from drvs.daemon.refusal import Refused
@@ -109,5 +109,4 @@ def _check_vmid(node: "Node", vmid: int) -> None:
 def _set_nodes(node: "Node", vm: Vm, nodes: int) -> None:
     vm.nodes = nodes
     node.save_vm(vm)
-    procfiles.write_vm(node.runtime_dir, node.vm_info(vm), node.size.nr_nodes)
     node.events.vm("vm_nodes", vm)

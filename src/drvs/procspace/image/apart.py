@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from drvs.procspace.image import calls, errors
-from drvs.procspace.image.dump import Dumped, dump
+from drvs.procspace.image.dumping import Dumped, dump
 from drvs.procspace.image.errors import ImageError
 
 _PR_SET_PDEATHSIG = 1
@@ -72,7 +72,7 @@ class Apart:
 def dump_apart(pid: int, fd: int, **options: Any) -> Dumped:
     """Dump a process like `dump`, in a process of its own that dies with the caller.
 
-    For callers with other threads that wait for any child, or that handle SIGCHLD: a dump in the calling thread makes
+    For callers with other threads that wait for any child, or that handle SIGCHLD: a dump in the calling process makes
     stops of the dumped process appear there. A caller with one thread is forked (about a millisecond), any other
     starts a fresh interpreter (about a tenth of a second).
 

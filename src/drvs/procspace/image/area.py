@@ -6,7 +6,8 @@ import struct
 from collections.abc import Iterable
 
 from drvs.procspace.image.machine import HIGHEST, PAGE, PROGRAM_AT, blob
-from drvs.procspace.image.remote import AREA_MAGIC
+
+AREA_MAGIC = b"drvs image area\0"
 
 CONTROL_FD, AREA_FD = 3, 4
 """Where the program of `machine.program` finds its socket and the file with its area."""

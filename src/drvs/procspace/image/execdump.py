@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from drvs.procspace.image import birth, calls, library, mailbox
-from drvs.procspace.image.dump import Dumped, Options, Work, dump
+from drvs.procspace.image.dumping import Dumped, Options, Work, dump
 from drvs.procspace.image.errors import ImageError
 from drvs.procspace.image.format import Writer
 from drvs.procspace.image.hooked import Waiting
@@ -56,7 +56,7 @@ def exec_dump(
     os.fstat(fd)
     wanted = library.contents_wanted(flags, os.path.realpath(path := program or _found(argv, environ)))
     with _Child(path, argv, environ) as child:
-        options = Options(no_descriptors=True, wanted=wanted, tracer=lambda _pid: _AtExec(child))
+        options = Options(no_descriptors=True, wanted=wanted, tracer=_AtExec(child))
         return Work(child.pid, Writer(fd), options, Waiting(child.pid)).standing_still()
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 from drvs.procspace.image import mailbox
-from drvs.procspace.image.dump import dump
+from drvs.procspace.image.dumping import dump
 from drvs.procspace.image.errors import ImageError
 from drvs.procspace.image.selfdump import FD
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from drvs.procspace.image import birth
 from drvs.procspace.image.apart import Apart
-from drvs.procspace.image.dump import Dumped
+from drvs.procspace.image.dumping import Dumped
 from drvs.procspace.image.errors import BadImage, ImageError
 from drvs.procspace.image.template import Template
 

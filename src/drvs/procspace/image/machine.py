@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import functools
 import os
-import platform
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,7 +71,7 @@ def _elf() -> bytes:
 def _blob() -> tuple[bytes, int, int]:
     found = _core.image_blob()
     if found is None:
-        raise ImageError(f"process images do not exist for {platform.machine()} yet.", "Use an x86-64 machine.")
+        raise ImageError(f"process images do not exist for {os.uname().machine} yet.", "Use an x86-64 machine.")
     return found
 
 

@@ -10,7 +10,6 @@ import os
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -46,8 +45,7 @@ SHARED = (
 """What has not been put right in an image that was made without hooks."""
 
 
-@dataclass
-class Letter:
+class Letter(msgspec.Struct):
     """The mailbox at one moment."""
 
     state: int
@@ -187,8 +185,7 @@ def check_ready(memory: int, address: int, ticket: int) -> None:
         raise Refused("the process did not wait any longer after its hooks.", "Try again.")
 
 
-@dataclass
-class _Request:
+class _Request(msgspec.Struct):
     pid: int
     tid: int
     memory: int

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import select
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from drvs.procspace.image import area, birth
 from drvs.procspace.image.birth import Answer
@@ -19,8 +20,7 @@ _PATIENCE_S = 10
 """A template that has been stopped by a signal answers no more: what it still makes then is the caller's child."""
 
 
-@dataclass
-class _Order:
+class _Order(Struct):
     wanted: int
     pid: int = 0
     last: Answer | None = None

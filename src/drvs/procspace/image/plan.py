@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from drvs.procspace.image import calls, model, plan_memory, plan_process
 from drvs.procspace.image.area import (
@@ -41,8 +42,7 @@ Before = Callable[[Area], list[Op]]
 """Gives the lines that are to run before any thread enters the program."""
 
 
-@dataclass
-class Numbers:
+class Numbers(Struct):
     """Which number each descriptor that is sent has in the new process; all are above those of the image."""
 
     control: int
@@ -51,18 +51,17 @@ class Numbers:
     maker: int = -1
     stream: int = -1
     exe: int = -1
-    files: dict[int, int] = field(default_factory=dict)
+    files: dict[int, int] = {}
     """By index into the image's files; for shared mappings that may be written, opened so."""
-    opened: dict[int, int] = field(default_factory=dict)
+    opened: dict[int, int] = {}
     """By index into the image's open files."""
-    private: dict[int, int] = field(default_factory=dict)
+    private: dict[int, int] = {}
     """The same for those that each copy has for itself."""
-    kept: dict[int, int] = field(default_factory=dict)
+    kept: dict[int, int] = {}
     """Descriptors of a program that is replaced, by the numbers they keep."""
 
 
-@dataclass
-class Wishes:
+class Wishes(Struct):
     """What a restore can be asked for."""
 
     pid: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from drvs.procspace.image.dump import dump
+from drvs.procspace.image.dumping import dump
 from drvs.procspace.image.errors import ImageError
 from drvs.procspace.image.restore import restore
 

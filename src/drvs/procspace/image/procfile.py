@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from drvs.procspace.image.errors import Refused
 
+_ATTEMPTS = 3
+
 
 def content(pid: int, name: str) -> bytes:
     """Read a file of /proc/PID.
@@ -15,13 +17,17 @@ def content(pid: int, name: str) -> bytes:
     Raises:
         Refused: the process is gone, or not ours to look at.
     """
-    try:
-        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
-            return file.readall() or b""
-    except (FileNotFoundError, ProcessLookupError):
-        raise Refused(f"there is no process {pid}.") from None
-    except PermissionError:
-        raise Refused(f"process {pid} is not yours to look at.", "Be its user, or root.") from None
+    for _ in range(_ATTEMPTS):
+        try:
+            with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
+                return file.readall() or b""
+        except ProcessLookupError:
+            continue  # it ended just now, or another of its threads took over the id (exec)
+        except FileNotFoundError:
+            break
+        except PermissionError:
+            raise Refused(f"process {pid} is not yours to look at.", "Be its user, or root.") from None
+    raise Refused(f"there is no process {pid}.")
 
 
 def text(pid: int, name: str) -> str:

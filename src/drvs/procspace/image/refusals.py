@@ -10,6 +10,7 @@ from drvs.procspace.image.errors import Refused
 
 _NAMESPACES = ("pid", "pid_for_children", "mnt", "net", "user", "ipc", "uts", "time")
 _CLASS_64 = 2
+_BETWEEN = "has no program now: it ended, or one is being executed"
 
 Problems = Iterator[tuple[str, str]]
 
@@ -53,7 +54,14 @@ def _state(pid: int, status: dict[str, str]) -> Problems:
 
 def _tracer(pid: int, status: dict[str, str]) -> Problems:
     if status["TracerPid"] != "0":
-        yield f"is traced by process {status['TracerPid']}", "End the debugger first."
+        yield f"is traced by process {_process_of(int(status['TracerPid']))}", "End the debugger first."
+
+
+def _process_of(tid: int) -> str:
+    try:
+        return procfile.status(tid)["Tgid"]
+    except (Refused, KeyError):
+        return str(tid)
 
 
 def _filters(pid: int, status: dict[str, str]) -> Problems:
@@ -80,12 +88,13 @@ def _namespaces(pid: int, status: dict[str, str]) -> Problems:
     for name in _NAMESPACES:
         theirs, ours = procfile.link(pid, f"ns/{name}"), procfile.link(os.getpid(), f"ns/{name}")
         if not theirs:
-            ended = procfile.state(pid) in ("Z", "X", "")
-            yield ("has ended", "") if ended else ("is not yours to look at", "Be its user, or root.")
+            between = os.geteuid() == 0 or procfile.state(pid) in ("Z", "X", "")
+            yield (_BETWEEN, "") if between else ("is not yours to look at", "Be its user, or root.")
         if theirs != ours:
             yield f"lives in another {name} namespace", "Dump it from within its container."
-    if procfile.link(pid, "root") != procfile.link(os.getpid(), "root"):
-        yield "has another root directory", ""
+    root = procfile.link(pid, "root")
+    if root != procfile.link(os.getpid(), "root"):
+        yield "has another root directory" if root else _BETWEEN, ""
 
 
 def _machine(pid: int, status: dict[str, str]) -> Problems:
@@ -93,7 +102,7 @@ def _machine(pid: int, status: dict[str, str]) -> Problems:
         with open(f"/proc/{pid}/exe", "rb") as file:
             head = file.read(5)
     except FileNotFoundError:  # between two programs there is none
-        yield "has no program now: it ended, or one is being executed", ""
+        yield _BETWEEN, ""
         return
     if head[4:] != bytes([_CLASS_64]):
         yield "is a 32-bit program", ""

@@ -7,8 +7,9 @@ frame so that a thread whose tracer dies cures itself; a restore uses one to ent
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from drvs.core._core import image_xsave_parts
 from drvs.procspace.image.errors import Refused
@@ -87,8 +88,7 @@ KEEP_ALTSTACK = (0, 0x7FFFFFFF, 0)
 """An alternate stack that the kernel rejects, and so leaves as it is."""
 
 
-@dataclass(frozen=True)
-class Registers:
+class Registers(Struct, frozen=True):
     """The general registers of a thread."""
 
     words: tuple[int, ...]

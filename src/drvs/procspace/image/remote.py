@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from drvs.core import _core
 from drvs.procspace.image import calls
+from drvs.procspace.image.area import AREA_MAGIC
 from drvs.procspace.image.errors import ImageError, Refused
 from drvs.procspace.image.machine import blob
 from drvs.procspace.image.registers import (
@@ -36,7 +37,6 @@ from drvs.procspace.image.registers import (
 from drvs.procspace.image.tracer import CALL_STOP, EVENT_STOP, Tracer
 
 PATCH = bytes.fromhex("0f05 b80f000000 0f05")
-AREA_MAGIC = b"drvs image area\0"
 RED_ZONE = 128
 _CODE_AT = 64
 _FRAME_AT, _OPS_AT, _ANSWERS_AT, _STACK_END = 0x2000, 0x6000, 0x8000, 0xB000

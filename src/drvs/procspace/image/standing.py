@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from drvs.procspace.image import descriptors, maps, model, procfile, state
+from drvs.procspace.image.area import AREA_MAGIC
 from drvs.procspace.image.errors import Refused
-from drvs.procspace.image.remote import AREA_MAGIC, PATCH, Place, Remote, harmless_signal
+from drvs.procspace.image.remote import PATCH, Place, Remote, harmless_signal
 from drvs.procspace.image.snapshot import Snapshot
 from drvs.procspace.image.tracer import Tracer
 

@@ -2,13 +2,14 @@
 
 Threads may appear while others are being stopped, so passes over the list repeat until one finds nothing new. Waits
 never block: the process may exec, exit or lose threads at any moment, and the caller may have children of its own.
+
+What stands still is let go of here; what does not, by the end of the thread that traces it: see `tracing`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from contextlib import suppress
 
@@ -18,7 +19,8 @@ from drvs.procspace.image import calls, procfile
 from drvs.procspace.image.errors import Refused
 
 _WALL = 0x40000000
-_SPIN_US, _NAP_S, _COLLECT_S = 300, 200e-6, 0.02
+_ATTEMPTS = 5
+_SPIN_US, _NAP_S = 300, 200e-6
 """A stop is awaited actively at first: it takes about 45 us, a sleep of the shortest kind longer."""
 OPTIONS = 1 | 16
 """PTRACE_O_TRACESYSGOOD: stops at system calls are told apart; PTRACE_O_TRACEEXEC: an exec is seen."""
@@ -33,36 +35,44 @@ class Gone(Exception):
 
 
 class Tracer:
-    """Holds a process by ptrace; everything is to be called in one thread. Use it in a `with`, which lets go."""
+    """Holds a process by ptrace; all but `collect_dead` is to be called in one thread. Use it in a `with`, which lets
+    go."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.stopped: list[int] = []
         self._owed: list[int] = []
-        self._lost = False
-        self._collector: threading.Thread | None = None
+        self._stopping = False
         self.since = self.until = time.monotonic()
         """When the process began to stand still, and when it went on."""
-        self._deadline = time.monotonic() + PATIENCE_S
+        self._deadline = self.since
         self._ours = int(procfile.stat(pid)[4]) == os.getpid()
         """Is it a child of ours? Then its end is for whoever waits for it."""
 
     def __enter__(self) -> Tracer:
-        done = threading.Event()
-        if len(procfile.threads(self.pid)) > 1:
-            self._start_collector(done)
         self.since = time.monotonic()
+        self._deadline = self.since + PATIENCE_S
+        self._stopping = True
         try:
             self._stop_all()
         except BaseException:
-            done.set()
             self.release()
             raise
-        done.set()
+        finally:
+            self._stopping = False
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.release()
+
+    def collect_dead(self) -> None:
+        """Look for dead threads, while others are being stopped; to be called by another thread every now and then.
+
+        A thread that executes a program waits until all others have ended, and those we hold end when we look. The
+        call that would stop the one that waits is held up meanwhile, so its caller cannot look.
+        """
+        if self._stopping:
+            self._collect_dead()
 
     def wait(self, tid: int) -> tuple[int, int]:
         """Wait for the next stop of a thread: event (0 for a plain signal) and signal.
@@ -99,7 +109,6 @@ class Tracer:
             return False
 
     def _collect_dead(self) -> None:
-        """A thread that executes a program waits until all others have ended, and those we hold end when we look."""
         for tid in list(self.stopped):
             if tid != self.pid and _is_dead(tid):
                 with suppress(ChildProcessError):
@@ -120,12 +129,10 @@ class Tracer:
         self._owed.append(number)
 
     def release(self) -> None:
-        """Let all threads go on."""
-        moving = [tid for tid in self.stopped if not self._detach(tid)]
-        for tid in reversed(moving):  # the first thread's end cannot be collected before that of the others
-            self._detach_later(tid)
-        if moving or self._lost:
-            self._let_go_of_the_rest()
+        """Let all threads go on that stand still. The others do so when the calling thread ends."""
+        for tid in self.stopped:
+            with suppress(OSError):
+                calls.ptrace(calls.PTRACE_DETACH, tid)
         self.stopped = []
         for number in self._owed:
             try:
@@ -134,45 +141,6 @@ class Tracer:
                 break
         self._owed = []
         self.until = time.monotonic()
-        if self._collector:
-            self._collector.join()
-
-    def _let_go_of_the_rest(self) -> None:
-        """Who executes a program takes over the first thread's id, and our hold with it; until then both are there."""
-        until = time.monotonic() + 1
-        while time.monotonic() < until:
-            tracers = {tid: self._tracer_of(tid) for tid in procfile.threads(self.pid)}
-            held = [tid for tid, tracer in tracers.items() if tracer == threading.get_native_id()]
-            for tid in held:
-                self._detach_later(tid)
-            if not held and None not in tracers.values():
-                return
-
-    def _tracer_of(self, tid: int) -> int | None:
-        try:
-            return int(procfile.status(self.pid, tid)["TracerPid"])
-        except (Refused, KeyError):
-            return None  # it has just changed its id, or ended
-
-    def _detach(self, tid: int) -> bool:
-        try:
-            calls.ptrace(calls.PTRACE_DETACH, tid)
-        except OSError:
-            return False
-        return True
-
-    def _detach_later(self, tid: int) -> None:
-        """A thread that does not stand still was killed, or is executing a program: that one stops once more.
-
-        A killed one is a zombie until we look.
-        """
-        try:
-            while True:
-                self.wait(tid)
-                if self._detach(tid):
-                    return
-        except (Gone, Refused):
-            pass
 
     def _stop_all(self) -> None:
         self._stop_each()
@@ -183,23 +151,13 @@ class Tracer:
         for tid in self.stopped:
             self._check(tid)
 
-    def _start_collector(self, done: threading.Event) -> None:
-        """Look for dead threads all the time: while a program is being executed, the call that stops another thread
-        waits for the end of that, which waits for us to look.
-        """
-
-        def collect() -> None:
-            while not done.wait(_COLLECT_S):
-                self._collect_dead()
-
-        self._collector = threading.Thread(target=collect, daemon=True)
-        self._collector.start()
-
     def _stop_each(self) -> None:
         while True:
             new = [tid for tid in procfile.threads(self.pid) if tid not in self.stopped]
             if not new:
                 break
+            if time.monotonic() > self._deadline:
+                raise Refused(f"process {self.pid} has threads that cannot be stopped ({new[0]}).", "Try again later.")
             for tid in [tid for tid in new if self._seize(tid)]:
                 self._settle(tid)
 
@@ -213,28 +171,33 @@ class Tracer:
             raise Refused(f"process {self.pid} executed another program meanwhile, or is ending.", "Try again.")
 
     def _seize(self, tid: int) -> bool:
-        try:
-            calls.ptrace(calls.PTRACE_SEIZE, tid, 0, OPTIONS)
-            self.stopped.append(tid)
-            calls.ptrace(calls.PTRACE_INTERRUPT, tid)
-        except ProcessLookupError:
-            return tid in self.stopped
-        except PermissionError:
-            return self._forbidden(tid)
-        return True
+        """Begin to stop a thread; false if it has ended.
 
-    def _forbidden(self, tid: int) -> bool:
-        """A thread that is ending gives EPERM too; one that has ended is no loss."""
-        try:
-            if procfile.status(self.pid, tid)["State"][0] in "ZX":
-                if tid == self.pid:
-                    raise Refused(f"the first thread of process {self.pid} has ended.")
-                return False
-        except Refused:
-            if tid == self.pid or procfile.threads(self.pid):
-                raise
-            return False
+        The dead give EPERM too, and an id of theirs may belong to somebody who lives when we look.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                calls.ptrace(calls.PTRACE_SEIZE, tid, 0, OPTIONS)
+                self.stopped.append(tid)
+                calls.ptrace(calls.PTRACE_INTERRUPT, tid)
+                return True
+            except ProcessLookupError:
+                return tid in self.stopped
+            except PermissionError:
+                if self._has_ended(tid):
+                    return False
         raise Refused(f"ptrace of process {self.pid} is not permitted.", remedy())
+
+    def _has_ended(self, tid: int) -> bool:
+        """Say whether a thread is dead. It is no loss, but for the first one, whom another may be about to replace."""
+        try:
+            dead = procfile.status(self.pid, tid)["State"][0] in "ZX"
+        except (Refused, KeyError):
+            dead = True
+        if dead and tid == self.pid:
+            text = f"process {self.pid} has no first thread now: it ended, or a program is being executed."
+            raise Refused(text, "Try again.")
+        return dead
 
     def _settle(self, tid: int) -> None:
         """Wait for the stop that was asked for; signals that come first are passed on."""
@@ -248,7 +211,6 @@ class Tracer:
                 calls.ptrace(calls.PTRACE_CONT, tid, 0, number if event == 0 else 0)
             except (Gone, ProcessLookupError):
                 self.stopped.remove(tid)
-                self._lost = True
                 return
 
 

@@ -18,6 +18,7 @@ from drvs.procspace.image.recorder import Layout, Progress, Run, describe, write
 from drvs.procspace.image.snapshot import refuse_not_forked
 from drvs.procspace.image.standing import Standing
 from drvs.procspace.image.tracer import Gone, Tracer
+from drvs.procspace.image.tracing import trace
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Options:
     progress: Progress | None = None
     wanted: Callable[[str], bool] = lambda _name: False
     """Says of a mapped file whether its contents belong into the image."""
-    tracer: Callable[[int], Tracer] = Tracer
-    """Stops it."""
+    tracer: Tracer | None = None
+    """Stops it, if not as is usual."""
 
 
 def dump(
@@ -71,7 +72,7 @@ def dump(
     """Write the image of a running process to a descriptor.
 
     Returns when the image is complete; the process has stood still meanwhile, and runs on. Who dies during a dump takes
-    the dump along, but never the process. It happens in the calling thread; `dump_apart` is for callers with other
+    the dump along, but never the process. A thread of the caller does it; `dump_apart` is for callers with other
     threads that wait for any child, which would see the process stop.
 
     Args:
@@ -87,7 +88,7 @@ def dump(
         hook_timeout_s: how long they may take.
         waits_at: address of the mailbox of a process that waits there already, as it dumps itself.
         flags: which files' contents go into the image, if not all: see `dump_self`.
-        progress: told how far it is.
+        progress: told how far it is, in the thread that dumps.
 
     Raises:
         Refused: the process has, or is, what an image cannot keep; or ptrace is not permitted.
@@ -112,7 +113,7 @@ def dump(
     try:
         with hooks_run(pid, hooks, hook_timeout_s, waits_at) as waiting:
             work = Work(pid, Writer(fd), options, waiting)
-            return work.from_snapshot() if snapshot else work.standing_still()
+            return trace(work.from_snapshot if snapshot else work.standing_still, work.tracer.collect_dead)
     except (Gone, ProcessLookupError):
         raise Refused(f"process {pid} ended while it was being dumped.") from None
 
@@ -122,6 +123,7 @@ class Work:
 
     def __init__(self, pid: int, writer: Writer, options: Options, waiting: Waiting) -> None:
         self.pid, self.writer, self.options, self.waiting = pid, writer, options, waiting
+        self.tracer = options.tracer or Tracer(pid)
 
     def standing_still(self) -> Dumped:
         """Write the image while the process stands."""
@@ -180,7 +182,7 @@ class Work:
         """Stop the process, and look at what it has open."""
         with (
             procfile.pidfd(self.pid) as pidfd,
-            self.options.tracer(self.pid) as tracer,
+            self.tracer as tracer,
             # Not before it is stopped: a program executed meanwhile has another memory.
             procfile.opened(f"/proc/{self.pid}/mem", os.O_RDWR) as memory,
         ):
