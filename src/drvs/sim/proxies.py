@@ -101,7 +101,7 @@ class SimProxies(Proxies):
             self._take(self._links.flush(now))
             if self._links.deadline <= now:
                 self._take(self._links.tick(now))
-            if not self._look(now) and not busy and self._core.arm():
+            if not self._look(now) and not busy and self._core.arm(self._pump.full):
                 return False
         return True
 

@@ -120,8 +120,6 @@ class Space:
         for slot, process in self.sleepers.items():
             if not self.words[process.rts_at] & BLOCKED:
                 found.append(f"slot {slot}: its call has ended, and nobody woke it")
-        if not self.queue_is_empty and self.words[self._armed_at]:
-            found.append("the proxies sleep, and something waits for them")
         return found
 
     def close(self) -> None:
