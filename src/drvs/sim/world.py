@@ -58,7 +58,8 @@ class World:
         self.history = History()
         self.history.now = lambda: self.agenda.now
         self.copies, self.notices = Copies(self), Notices(self)
-        self.history.checkers = [Delivery(self.history.calls), Ends(self), self.notices, self.copies]
+        self.delivery = Delivery(self)
+        self.history.checkers = [self.delivery, Ends(self), self.notices, self.copies]
         self.program = Program(self)
         self.nodes = [Node(self, number) for number in range(options.nodes)]
         self.accidents = Accidents(self)

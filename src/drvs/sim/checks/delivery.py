@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drvs.core._core import REPLY, SEND, SENDREC
+from drvs.core._core import REPLY, RTS_ONCOPY, SEND, SENDREC
 from drvs.sim.history import Call, Judge, code_name
 from drvs.sim.violation import Violation
 
 if TYPE_CHECKING:
     from drvs.core import Message
     from drvs.sim.process import Process
+    from drvs.sim.world import World
 
 
 class Delivery(Judge):
     """Judges messages."""
 
-    def __init__(self, calls: list[Call]) -> None:
-        self._calls = calls
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._calls = world.history.calls
         self._newest: dict[tuple[int, int], int] = {}
+        #: Delivered, but to processes that a copy holds: they have not seen it yet.
+        self._owed: list[Call] = []
 
     def received(self, process: Process, message: Message, own: Call) -> None:
         """A message was received."""
@@ -74,9 +78,21 @@ class Delivery(Judge):
             return
         if call.code == 0:
             if call.received_by is None and not _may_be_under_way(call):
-                raise Violation(f"{call} ended well, and nobody has received it")
+                self._owe(call)
         elif call.received_by is not None and never_arrives(call):
             raise Violation(f"{call} was received by {call.received_by.name} all the same")
+
+    def _owe(self, call: Call) -> None:
+        """It has ended before its receiver went on: that must be in a copy, or have died in it."""
+        there = self._world.living(call.process.space.vmid, call.peer)
+        if there is not None and not there.space.words[there.rts_at] & RTS_ONCOPY:
+            raise Violation(f"{call} ended well, and nobody has received it")
+        self._owed.append(call)
+
+    def missing(self) -> list[Call]:
+        """Return what was delivered to somebody who lives and has not got it."""
+        living = self._world.living
+        return [call for call in self._owed if call.received_by is None and living(call.process.space.vmid, call.peer)]
 
 
 def _may_be_under_way(call: Call) -> bool:

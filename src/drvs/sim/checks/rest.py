@@ -57,8 +57,8 @@ class Rest:
         Raises:
             Violation: Something is missing.
         """
-        for call in self._world.notices.missing():
-            raise Violation(f"{call} went well, and its notification was never received")
+        for call in [*self._world.notices.missing(), *self._world.delivery.missing()]:
+            raise Violation(f"{call} went well, and what it sent was never received")
 
     def _problems(self) -> Iterator[str]:
         for space in self._world.spaces():
