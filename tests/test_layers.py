@@ -19,7 +19,7 @@ LAYERS = [
     {"api", "hooks", "__init__"},
     {"compat", "procview", "procspace", "aio", "cluster"},
     {"executor"},
-    {"cli", "ui", "demo", "bench", "lab"},
+    {"cli", "ui", "demo", "bench", "lab", "sim"},
 ]
 RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 HEAVY = {"msgspec", "rich", "typer", "asyncio", "multiprocessing", "numpy"}

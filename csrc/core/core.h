@@ -238,8 +238,8 @@ uint32_t k_proxy_room(const struct k_proxy *proxy);
 /* Deliver a command and its payload of c->len bytes. What goes wrong with it is told to the other side, where there is one; else
  * the code is K_VMNOTRUN, K_BADVMID, K_BADNODEID, K_NOVMNODE, K_NOPROXY, K_NOTCONN, K_RANGE, or K_TIMEDOUT (put it again). */
 int k_proxy_put(struct k_proxy *proxy, const struct k_command *c, const void *payload, int lock_ms);
-/* Ask for the doorbell. K_OK; K_AGAIN: there is something to take already. */
-int k_proxy_arm(struct k_proxy *proxy, int lock_ms);
+/* Ask for the doorbell. K_OK; K_AGAIN: there is something to take already, for a node without a bit in `skip`. */
+int k_proxy_arm(struct k_proxy *proxy, const uint8_t *skip, int lock_ms);
 /* There seems to be something to take. No lock. */
 bool k_proxy_ready(const struct k_proxy *proxy);
 

@@ -58,20 +58,6 @@ bool k_proxy_ready(const struct k_proxy *proxy) {
     return k_peek(&queue_of(proxy)->px_head) != K_NIL;
 }
 
-static int arm(struct k_txn *t, struct k_slot *queue) {
-    if (queue->px_head != K_NIL) return K_AGAIN;
-    if (queue->armed) return K_OK;
-    k_set(t, &queue->armed, 1);
-    return k_commit(t);
-}
-
-int k_proxy_arm(struct k_proxy *proxy, int lock_ms) {
-    struct k_txn t;
-    if (k_proxy_ready(proxy)) return K_AGAIN;
-    int code = k_proxy_enter(proxy, &t, K_PROXY_SENDER, lock_ms);
-    return code == K_OK ? k_leave_with(&t, arm(&t, queue_of(proxy))) : code;
-}
-
 /* ---- finding the next command ------------------------------------------------------------------------------------------- */
 
 static bool is_skipped(const struct k_region *region, const struct k_slot *s, const uint8_t *skip) {
@@ -91,6 +77,26 @@ static struct k_slot *next_command(struct k_txn *t, const struct k_proxy *proxy,
     }
     if (*index != K_NIL) t->damaged = true; /* another queue's, or a circle */
     return NULL;
+}
+
+/* ---- arming ------------------------------------------------------------------------------------------------------------- */
+
+/* What waits for nodes that are skipped does not keep the proxy from sleeping. */
+static int arm(struct k_txn *t, const struct k_proxy *proxy, const uint8_t *skip) {
+    uint32_t index;
+    struct k_slot *queue = queue_of(proxy);
+    if (next_command(t, proxy, skip, &index)) return K_AGAIN;
+    if (t->damaged) return K_BADVMID;
+    if (queue->armed) return K_OK;
+    k_set(t, &queue->armed, 1);
+    return k_commit(t);
+}
+
+int k_proxy_arm(struct k_proxy *proxy, const uint8_t *skip, int lock_ms) {
+    struct k_txn t;
+    if (!skip && k_proxy_ready(proxy)) return K_AGAIN;
+    int code = k_proxy_enter(proxy, &t, K_PROXY_SENDER, lock_ms);
+    return code == K_OK ? k_leave_with(&t, arm(&t, proxy, skip)) : code;
 }
 
 /* ---- one command ----------------------------------------------------------------------------------------------------------- */

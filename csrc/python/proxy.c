@@ -300,11 +300,16 @@ static PyObject *proxy_ready(PyObject *object, PyObject *unused) {
     Py_RETURN_FALSE;
 }
 
-static PyObject *proxy_arm(PyObject *object, PyObject *unused) {
-    (void)unused;
-    const struct proxy *self = as_proxy(object);
+static struct signature arm_signature = {"arm", 0, {OBJECT_PARAM("skip")}, {NULL}};
+
+static PyObject *proxy_arm(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    struct proxy *self = as_proxy(object);
+    union value v[PARAMS_MAX];
+    if (!parse_args(&arm_signature, args, nargs, kwnames, v)) return NULL;
+    bool skipping = v[0].object && v[0].object != Py_None;
+    if (skipping && !fill_skip(self, v[0].object)) return NULL;
     for (size_t i = 0; i < self->n; i++)
-        if (k_proxy_arm(&self->served[i]->proxy, LOCK_MS) == K_AGAIN) Py_RETURN_FALSE;
+        if (k_proxy_arm(&self->served[i]->proxy, skipping ? self->skip : NULL, LOCK_MS) == K_AGAIN) Py_RETURN_FALSE;
     Py_RETURN_TRUE;
 }
 
@@ -354,7 +359,7 @@ static PyMethodDef methods[] = {
     {"remove", proxy_remove, METH_O, "remove(vmid): serve it no longer."},
     {"take", FASTCALL(proxy_take), "take(limit=64, skip=None, now_ns=0) -> [(node, record)]: what waits to be sent, oldest first."},
     {"put", FASTCALL(proxy_put), "put(records, snode=-1) -> [(offset, code)]: deliver records; those that came to nothing."},
-    {"arm", proxy_arm, METH_NOARGS, "arm() -> bool: have the doorbell rung; False: there is something to take already."},
+    {"arm", FASTCALL(proxy_arm), "arm(skip=None) -> bool: have the doorbell rung; False: there is something to take already."},
     {"ready", proxy_ready, METH_NOARGS, "ready() -> bool: whether there seems to be something to take, without a lock."},
     {NULL, NULL, 0, NULL},
 };

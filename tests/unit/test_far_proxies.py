@@ -66,6 +66,23 @@ def test_the_doorbell_rings_once_for_an_armed_proxy(nodes: Nodes) -> None:
     os.close(doorbell)
 
 
+def test_what_waits_for_a_node_that_is_skipped_does_not_keep_a_proxy_awake(nodes: Nodes) -> None:
+    node, doorbell = nodes[0], os.eventfd(0, os.EFD_NONBLOCK)
+    node.region.doorbell = doorbell
+    other = node.bind(USER + 10)
+    node.step(client_of(nodes), _core.SEND, server_of(nodes))
+    assert not node.proxy.arm(frozenset())
+    assert node.proxy.arm(frozenset({1}))
+    assert node.region.audit() == []
+    node.step(other, _core.SEND, server_of(nodes))
+    assert rung(doorbell)
+    assert not node.proxy.arm()
+    assert len(node.proxy.take()) == 2
+    assert node.proxy.arm(frozenset({1}))
+    node.region.doorbell = -1
+    os.close(doorbell)
+
+
 def test_an_answer_rings_too(nodes: Nodes) -> None:
     node, doorbell = nodes[1], os.eventfd(0, os.EFD_NONBLOCK)
     node.region.doorbell = doorbell

@@ -26,6 +26,7 @@ from drvs.cli import (
     node,
     ps,
     run,
+    sim,
     version,
     vm,
 )
@@ -44,7 +45,7 @@ New here? `drvs demo` shows it all in ten seconds, and `drvs doctor` says whethe
 
 _ORDER = (
     "up", "down", "status", "vm", "run", "ps", "dump", "cat", "ls", "mount", "umount", "image", "ca", "gc", "doctor",
-    "demo", "lab", "bench", "config", "completion", "version",
+    "demo", "lab", "sim", "bench", "config", "completion", "version",
 )  # fmt: skip
 
 
@@ -87,6 +88,7 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 app.command()(config.config)
+app.command()(sim.sim)
 app.command(context_settings={"allow_interspersed_args": False})(run.run)
 for group in (vm, dump, image, ca, lab, bench, completion):
     app.add_typer(group.group, name=group.__name__.rpartition(".")[2])

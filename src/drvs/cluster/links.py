@@ -73,7 +73,7 @@ class Links:
         self._timers = Timers()
         self._carriers: set[Carrier] = set()
         self._unproven: OrderedDict[Carrier, None] = OrderedDict()
-        self._dirty: set[Session] = set()
+        self._dirty: dict[Session, None] = {}  # in the order in which they were sent to
 
     # ---- what peers there are ----
 
@@ -123,7 +123,7 @@ class Links:
         if session is None:
             return []
         self._timers.forget(session)
-        self._dirty.discard(session)
+        self._dirty.pop(session, None)
         return session.end(reason)
 
     # ---- sending ----
@@ -142,7 +142,7 @@ class Links:
         """
         session = self.exchange.session(node)
         session.send_records(blob, count)
-        self._dirty.add(session)
+        self._dirty[session] = None
 
     def send_control(self, node: int, kind: int, body: bytes) -> None:
         """Queue a control message; `flush` sends it.
@@ -152,12 +152,12 @@ class Links:
         """
         session = self.exchange.session(node)
         session.send_control(kind, body)
-        self._dirty.add(session)
+        self._dirty[session] = None
 
     def flush(self, now: float) -> list[Event]:
         """Send what was queued, as far as that goes without waiting; the rest follows when it can."""
         events: list[Event] = []
-        dirty, self._dirty = self._dirty, set()
+        dirty, self._dirty = self._dirty, {}
         for session in dirty:
             connection = session.connection
             if connection is not None and session.open:
@@ -287,7 +287,7 @@ class Links:
         if node not in self.peers:
             self.peers[node] = Peer(self.exchange, node, [], self._rng, now)
         self.peers[node].established(now)
-        self._dirty.add(session)
+        self._dirty[session] = None
 
     def _dial(self, peer: Peer, now: float) -> list[Event]:
         address = peer.next_address()

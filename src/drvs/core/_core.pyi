@@ -818,8 +818,9 @@ class Proxy:
         Raises:
             ValueError: a record is malformed; those before it were delivered.
         """
-    def arm(self) -> bool:
-        """Have the doorbell rung when there is something to take. False: there is already."""
+    def arm(self, skip: frozenset[int] | None = None) -> bool:
+        """Have the doorbell rung when there is something more to take. False: there is already, for a node that is not
+        in `skip`."""
     def ready(self) -> bool:
         """Whether there seems to be something to take; a look without any lock, for spinning."""
     fallback: ProxyFallback | None

@@ -97,7 +97,7 @@ class Proxies:
         """Look at the descriptors; sleep first if nothing is to be expected right now."""
         timeout = 0.0
         if not busy and not self._spin.go_on(self._packet_cpu, self._sender.core.peer_cpu):
-            if self._sender.core.arm():
+            if self._sender.core.arm(self._pump.full):
                 timeout = min(limits.LINK_SLEEP_MS / 1000, max(0.0, self._links.deadline - time.monotonic()))
         elif self._sender.core.ready():
             return

@@ -75,9 +75,9 @@ class Pump:
             self._full |= {node}
 
     @property
-    def waits_for_room(self) -> bool:
-        """Whether commands may wait for a link that has too much under way."""
-        return bool(self._full)
+    def full(self) -> frozenset[int] | None:
+        """The nodes that are left alone for now: what waits for them is no work. None: there are none."""
+        return self._full or None
 
     def receive(self, node: int, blob: Buffer) -> None:
         """Put what came from a node; answer for what could not be put.

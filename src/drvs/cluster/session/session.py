@@ -311,5 +311,5 @@ class Session:
 
     def silent_for(self, now: float) -> float:
         """Return for how long the peer has been silent, if that is too long; otherwise 0."""
-        silence = now - self._heard
-        return silence if self.open and silence >= self._settings.silence_s else 0.0
+        over = self.open and now >= self._heard + self._settings.silence_s  # as `deadline` has it, to the last bit
+        return now - self._heard if over else 0.0
