@@ -116,9 +116,9 @@ def run(
         Path(folder, "initrd").write_bytes(initramfs.build(busybox, modules, BOOT_MODULES + MODULES))
         (out / "command").write_text(_script(command, sysctl or {}, environment or {}, place or os.getcwd()))
         (out / "second").write_text(initramfs.SECOND)
-        _boot(_machine(image, Path(folder), memory_mb, cpus), timeout)
+        told = _boot(_machine(image, Path(folder), memory_mb, cpus), timeout)
         status = _text(out / "status").strip()
-        return Result(int(status) if status else None, _text(out / "output"), _text(Path(folder, "console")))
+        return Result(int(status) if status else None, _text(out / "output"), _text(Path(folder, "console")) + told)
 
 
 def _script(command: list[str], sysctl: dict[str, object], environment: dict[str, str], place: str) -> str:
@@ -145,17 +145,18 @@ def _share(tag: str, path: str, access: str) -> list[str]:
     return ["-fsdev", files, "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
 
 
-def _boot(command: list[str], timeout: float) -> None:
-    """Run the machine until it switches itself off, or is switched off because it takes too long."""
+def _boot(command: list[str], timeout: float) -> str:
+    """Run the machine until it switches itself off, or is switched off; returns what the emulator said of that."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         _, told = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        return
+        return f"switched off after {timeout:g} s\n"
     finally:
         process.kill()
         process.wait()
     assert process.returncode == 0, told.decode(errors="replace")
+    return told.decode(errors="replace")
 
 
 def _text(path: Path) -> str:
