@@ -41,17 +41,18 @@ static int cut_other(struct k_txn *t, struct k_slot *s, uint32_t index, uint32_t
     return done == K_OK ? K_MORE : done;
 }
 
-static int cut_step(struct k_txn *t, uint32_t node, int code, bool unbind, uint32_t index, bool *bury) {
+/* `bury`: the incarnation that is to be unbound now, 0: none. */
+static int cut_step(struct k_txn *t, uint32_t node, int code, bool unbind, uint32_t index, uint32_t *bury) {
     struct k_slot *s = k_slot_at(t->region, index);
     bool of_node = index < t->region->members && k_is_bound(s) && k_is_remote(s) && s->node == (int32_t)node;
     int done = of_node ? cut_remote(t, s, index, code) : cut_other(t, s, index, node, code);
-    *bury = done == K_OK && of_node && unbind && !(s->misc & K_MISC_BACKUP);
+    *bury = done == K_OK && of_node && unbind && !(s->misc & K_MISC_BACKUP) ? s->incarnation : 0;
     return done;
 }
 
 int k_step_cut(struct k_region *region, uint32_t me, uint32_t node, int code, bool unbind, uint32_t *at, int lock_ms, struct k_wakes *wakes) {
     struct k_txn t;
-    bool bury = false;
+    uint32_t bury = 0;
     k_no_wakes(wakes);
     if (node >= region->limits.nr_nodes) return K_BADNODEID;
     if (*at >= region->members + K_KERNEL_SLOTS) return K_OK;
@@ -59,7 +60,7 @@ int k_step_cut(struct k_region *region, uint32_t me, uint32_t node, int code, bo
     if (done != K_OK) return done;
     done = cut_step(&t, node, code, unbind, *at, &bury);
     k_leave(&t, wakes);
-    if (bury) done = k_unbind(region, me, *at, 0, code, true, lock_ms);
+    if (bury) done = k_unbind(region, me, *at, bury, code, true, lock_ms);
     if (done == K_OK || (bury && done == K_NOTBIND)) ++*at, done = K_MORE;
     return done;
 }

@@ -110,7 +110,8 @@ static uint32_t source_incarnation(const struct k_region *region, int32_t source
 }
 
 static void fill_copy(struct k_command *c, const struct k_slot *s) {
-    c->v.src = s->v_src, c->v.dst = s->v_dst, c->v.rqtr = s->v_rqtr, c->rnode = s->v_rnode;
+    c->v.src = s->v_src, c->v.dst = s->v_dst, c->v.rqtr = s->v_rqtr;
+    if (k_is_remote(s)) c->rnode = s->v_rnode;
     c->v.saddr = k_wide(s->v_saddr), c->v.daddr = k_wide(s->v_daddr), c->v.bytes = (int32_t)s->v_bytes;
 }
 

@@ -35,7 +35,7 @@ static int look_at(const struct k_txn *t, uint32_t index, const struct k_sender 
 
 static int bind_stand_in(struct k_putting *p, uint32_t index, const struct k_sender *from) {
     struct k_region *region = &p->proxy->region;
-    struct k_bind bind = {.slot = index, .kind = K_BIND_REMOTE, .node = from->node, .want_endpoint = from->endpoint};
+    struct k_bind bind = {.slot = index, .kind = K_BIND_REMOTE, .pid = -1, .tid = -1, .node = from->node, .want_endpoint = from->endpoint};
     memcpy(bind.name, from->name, sizeof bind.name);
     int code = k_step_bind(region, k_proxy_slot(region, p->proxy->px, K_PROXY_RECEIVER), &bind, p->lock_ms);
     return code == K_BUSY ? K_OK : code; /* somebody was quicker: look again */
@@ -48,9 +48,10 @@ static void remember(struct k_sender *from, const struct k_slot *s) {
     from->known = true;
 }
 
-static int unbind_stand_in(struct k_putting *p, uint32_t index) {
+/* The one that was seen: by now somebody else may be bound there. */
+static int unbind_stand_in(struct k_putting *p, uint32_t index, uint32_t incarnation) {
     struct k_region *region = &p->proxy->region;
-    int code = k_unbind(region, k_proxy_slot(region, p->proxy->px, K_PROXY_RECEIVER), index, 0, K_SRCDIED, true, p->lock_ms);
+    int code = k_unbind(region, k_proxy_slot(region, p->proxy->px, K_PROXY_RECEIVER), index, incarnation, K_SRCDIED, true, p->lock_ms);
     return code == K_NOTBIND ? K_OK : code;
 }
 
@@ -73,9 +74,10 @@ int k_enter_as_remote(struct k_putting *p, struct k_sender *from) {
         struct k_slot *s = k_slot_at(&p->proxy->region, index);
         int found = look_at(&p->t, index, from);
         if (found == THERE) return act_as(p, s, index, from);
+        uint32_t incarnation = s->incarnation;
         remember(from, s);
         k_put_leave(p);
-        code = found == ABSENT ? bind_stand_in(p, index, from) : found == STALE ? unbind_stand_in(p, index) : found;
+        code = found == ABSENT ? bind_stand_in(p, index, from) : found == STALE ? unbind_stand_in(p, index, incarnation) : found;
         if (code != K_OK) return code;
     }
     return K_AGAIN;
@@ -202,10 +204,10 @@ int k_bury_stand_in(struct k_putting *p, int32_t endpoint) {
     uint32_t index;
     if (!k_endpoint_decode(&p->proxy->region, endpoint, &index)) return K_OK;
     const struct k_slot *s = k_slot_at(&p->proxy->region, index);
+    uint32_t incarnation = k_peek(&s->incarnation); /* before the rest: whoever is bound there later has another */
+    atomic_thread_fence(memory_order_acquire);
     if (!k_is_bound(s) || !k_is_remote(s) || s->misc & K_MISC_BACKUP || s->endpoint != endpoint || s->node != p->c->snode) return K_OK;
-    struct k_region *region = &p->proxy->region;
-    int code = k_unbind(region, k_proxy_slot(region, p->proxy->px, K_PROXY_RECEIVER), index, s->incarnation, K_SRCDIED, true, p->lock_ms);
-    return code == K_NOTBIND ? K_OK : code;
+    return unbind_stand_in(p, index, incarnation);
 }
 
 static int put_ack(struct k_putting *p) {
