@@ -140,9 +140,10 @@ OverSealedDatagrams.TestCase.settings = settings(max_examples=30, stateful_step_
 
 
 @pytest.mark.slow
+@pytest.mark.deadline(1800)
 @pytest.mark.parametrize("machine", [OverStreams, OverDatagrams, OverSealedDatagrams])
 def test_many_more_histories(machine: type[Hostile]) -> None:
-    run_state_machine_as_test(machine, settings=settings(max_examples=3000, stateful_step_count=60))
+    run_state_machine_as_test(machine, settings=settings(max_examples=1500, stateful_step_count=60))
 
 
 TestStreams = OverStreams.TestCase
