@@ -60,7 +60,7 @@ static int advance(struct k_txn *t, struct k_slot *q, const struct piece *p, int
     if (last) k_outbox_leave(t, q, p->index);
     if (last && k_is_remote(q)) {
         k_release_parties(t, q);
-        if (p->cmd != K_CMD_COPYIN_RQST || code != K_OK) k_set(t, &q->rts, q->rts & (K_RTS_REMOTE | K_RTS_ONCOPY));
+        if (p->cmd != K_CMD_COPYIN_RQST) k_set(t, &q->rts, q->rts & (K_RTS_REMOTE | K_RTS_ONCOPY));
     }
     return k_commit(t);
 }
