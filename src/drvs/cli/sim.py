@@ -20,12 +20,12 @@ def sim(
     seed: Annotated[int, typer.Option("--seed", help="The history, or the first of them.")] = 0,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many histories, one seed after the other.")] = 1,
     nodes: Annotated[int, typer.Option("--nodes", min=2, max=1000, help="Nodes of the cluster.")] = 5,
-    processes: Annotated[int, typer.Option("--processes", min=1, max=64, help="Processes of each node in each VM.")] = 5,
+    processes: Annotated[int, typer.Option("--processes", min=1, max=64, help="Processes of a node in a VM.")] = 5,
     events: Annotated[int, typer.Option("--events", min=0, help="Events of a history.")] = 2000,
-    messages: Annotated[int, typer.Option("--messages", min=0, help="End it after so many messages; 0: by events.")] = 0,
+    messages: Annotated[int, typer.Option("--messages", min=0, help="End it after so many; 0: by events.")] = 0,
     without: Annotated[
         list[str] | None,
-        typer.Option("--without", metavar="KIND", help="loss, cut, break, slow, stall, death, proxies, node (repeatable)."),
+        typer.Option("--without", metavar="KIND", help="loss, cut, break, slow, stall, death, proxies, node."),
     ] = None,
     fixed: Annotated[bool, typer.Option("--fixed", help="The same weather for every seed.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Print the whole history.")] = False,
@@ -35,7 +35,8 @@ def sim(
     """Simulate a cluster from a seed, with accidents of all kinds, and judge every call and message.
 
     The real core and the real sessions run on a virtual network, in virtual time; nothing on this machine is touched. A
-    seed that fails prints what was violated, the last lines of its history, and the command that repeats it. Exit status
+    seed that fails prints what was violated, the last lines of its history, and the command that repeats it. Exit
+    status
     0 if nothing was violated, 1 otherwise.
     """
     import msgspec
@@ -72,7 +73,8 @@ def _show(results: Iterable[Result], options: Options, *, trace: bool, as_json: 
 
     failed, total, events, messages, cpu_s = [], 0, 0, 0, 0.0
     for result in results:
-        total, events, messages, cpu_s = total + 1, events + result.events, messages + result.messages, cpu_s + result.cpu_s
+        total, events = total + 1, events + result.events
+        messages, cpu_s = messages + result.messages, cpu_s + result.cpu_s
         if as_json:
             typer.echo(json.dumps(msgspec.to_builtins(result)))
         elif result.violation or trace:

@@ -10,8 +10,10 @@
     history     calls and messages as facts; checks/ judge them
     trace       what happened, a line each
 
-What is real: the transitions of the core and its proxies' halves (anonymous regions, stepped), the pump, membership and links
-of the standard proxies, sessions and connections, noded's tables of peers, routes and names. What is not: sleeping, sockets,
+What is real: the transitions of the core and its proxies' halves (anonymous regions, stepped), the pump, membership
+and links
+of the standard proxies, sessions and connections, noded's tables of peers, routes and names. What is not: sleeping,
+sockets,
 time, and the programs. One seed is one history; nothing but it decides what happens.
 """
 

@@ -66,7 +66,9 @@ class Accidents:
             case 0:
                 return [network.way(here.number, there)]
             case 1:
-                return [way for peer in peers for way in (network.way(here.number, peer), network.way(peer, here.number))]
+                return [
+                    way for peer in peers for way in (network.way(here.number, peer), network.way(peer, here.number))
+                ]
             case _:
                 return [network.way(here.number, there), network.way(there, here.number)]
 
@@ -116,7 +118,9 @@ class Accidents:
         node = self._some_node("proxies")
         if node.up and node.proxies is not None:
             node.kill_proxies()
-            self._world.agenda.after(soon(self._dice["proxies"], self._options.back_s), self._proxies_back, node, node.lives)
+            self._world.agenda.after(
+                soon(self._dice["proxies"], self._options.back_s), self._proxies_back, node, node.lives
+            )
 
     def _proxies_back(self, node: Node, life: int) -> None:
         if node.up and node.lives == life and node.proxies is None:

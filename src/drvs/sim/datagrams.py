@@ -1,4 +1,6 @@
-"""Datagrams over the virtual network: each may be lost, doubled, or overtaken. The port is that of the real transports."""
+"""Datagrams over the virtual network: each may be lost, doubled, or overtaken. The port is that of the real
+transports.
+"""
 
 from __future__ import annotations
 

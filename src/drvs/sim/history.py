@@ -6,6 +6,7 @@ knows nothing of the core: processes tell what they did and what they got.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from drvs.base.codes import Code
@@ -27,7 +28,8 @@ class Call:
     """One call, and the message that it sends if it sends one."""
 
     __slots__ = (
-        "answered", "answers", "began", "blocked", "code", "core_number", "ended", "given_up", "node", "nowait", "number", "op", "peer", "process",
+        "answered", "answers", "began", "blocked", "code", "core_number", "ended", "given_up",
+        "node", "nowait", "number", "op", "peer", "process",
         "received_by", "value",
     )  # fmt: skip
 
@@ -110,7 +112,7 @@ class History:
         self.received_messages = 0
         #: When a node last learned something about the way to another one that matters to calls.
         self._changed: dict[tuple[int, int], float] = {}
-        self.now = lambda: 0.0
+        self.now: Callable[[], float] = float
 
     def begin(self, process: Process, op: int, peer: int, node: int) -> Call:
         """Return a new call, which is not made yet."""

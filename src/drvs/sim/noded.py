@@ -1,4 +1,5 @@
-"""A node's noded, as far as other nodes matter: the real tables of peers, routes and names over the simulation's regions.
+"""A node's noded, as far as other nodes matter: the real tables of peers, routes and names over the simulation's
+regions.
 
 What a noded needs besides (sockets, files, clocks, watches over processes) is not here; `_Nothing` stands in its place.
 """

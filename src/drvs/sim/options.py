@@ -1,6 +1,7 @@
 """What a simulation may be told: every probability, time and size, and what each one does.
 
-Times are virtual. A history takes as many events as it is given, however long its seconds are; these defaults make most of
+Times are virtual. A history takes as many events as it is given, however long its seconds are; these defaults make
+most of
 them traffic, and put several accidents of each kind into two thousand.
 """
 
@@ -18,7 +19,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     # ---- how large ----
     #: Nodes of the cluster.
     nodes: int = 5
-    #: VMs that span all nodes. Larger clusters than `span` have one for each `span / 2` nodes instead, each spanning `span`.
+    #: VMs that span all nodes. Larger clusters than `span` have one for each `span / 2` nodes instead, each spanning
+    #: `span`.
     vms: int = 1
     #: Nodes that one VM spans at most.
     span: int = 8
@@ -48,7 +50,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     notes: int = 256
 
     # ---- the network ----
-    #: Least and greatest seconds that anything takes on its way; each direction between two nodes has a range of its own within.
+    #: Least and greatest seconds that anything takes on its way; each direction between two nodes has a range of its
+    #: own within.
     delay_s: tuple[float, float] = (0.0005, 0.015)
     #: Probability that something takes ten times as long, and so is overtaken.
     straggle: float = 0.02

@@ -76,7 +76,13 @@ class Process:
         message = Message(payload=_payload(call))
         self._made(call)
         code, _ = self.space.region.step(
-            self.slot, call.op, call.peer, message, flags=CALL_NOWAIT if call.nowait else 0, answers=answers, value=call.value
+            self.slot,
+            call.op,
+            call.peer,
+            message,
+            flags=CALL_NOWAIT if call.nowait else 0,
+            answers=answers,
+            value=call.value,
         )
         self._after(call, code, message)
 
@@ -108,7 +114,8 @@ class Process:
 
     def _made(self, call: Call) -> None:
         self.world.history.made(call)
-        self.node.note("%s calls %s %s%s #%d%s", self.name, NAMES[call.op], call.peer, " at once" if call.nowait else "", call.number,
+        self.node.note("%s calls %s %s%s #%d%s", self.name, NAMES[call.op], call.peer,
+                       " at once" if call.nowait else "", call.number,
                        f", the answer to #{call.answers}" if call.answers else "")  # fmt: skip
 
     def _after(self, call: Call, code: int, message: Message | None) -> None:
@@ -159,7 +166,9 @@ class Process:
         if code or message is None or call.op not in RECEIVES:
             return
         number = number_of(message)
-        self.node.note("%s << %s from %d", self.name, "notification" if message.is_notify else f"#{number}", message.source)
+        self.node.note(
+            "%s << %s from %d", self.name, "notification" if message.is_notify else f"#{number}", message.source
+        )
         self.world.history.receive(self, message, call)
         if message.is_request:
             self.requests[message.source] = Request(message.source, message.call, number)

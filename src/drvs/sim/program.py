@@ -185,7 +185,8 @@ class Program:
             return
         dice.shuffle(parties)
         source, target = parties
-        assert source is not None and target is not None
+        assert source is not None
+        assert target is not None
         if all(party is process or self._look_up(process, party.name) == party.endpoint for party in (source, target)):
             self._copy_between(process, source, target)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from drvs.cluster.links import Links
 from drvs.cluster.proxies.membership import Action, AddNode, DropNode, ForgetNode, LearnGone, LearnName, Membership
@@ -32,8 +32,10 @@ CLUSTER = "sim"
 
 #: What may be said of a connection or session that ends; anything else would be a fault of the protocol.
 REASONS = (
-    "another connection took its place", "both nodes dialled at once", "did not prove who it is in time", "reset by peer",
-    "refused", "closed the connection", "has been silent for", "no connection to node", "was restarted", "began a new session",
+    "another connection took its place", "both nodes dialled at once", "did not prove who it is in time",
+    "reset by peer",
+    "refused", "closed the connection", "has been silent for", "no connection to node", "was restarted",
+    "began a new session",
     "still had an earlier session",
 )  # fmt: skip
 
@@ -55,7 +57,13 @@ class SimProxies(Proxies):
     """Both proxies of a node, in one of their lives."""
 
     def __init__(
-        self, noded: Noded, host: Host, options: Options, life: int, note: Callable[..., None], hears: Callable[[Event], None]
+        self,
+        noded: Noded,
+        host: Host,
+        options: Options,
+        life: int,
+        note: Callable[..., None],
+        hears: Callable[[Event], None],
     ) -> None:
         network, number = host.network, noded.number
         self._noded: Any = noded
@@ -126,7 +134,9 @@ class SimProxies(Proxies):
         if isinstance(event, Broken | Ended):
             if not any(reason in event.reason for reason in REASONS):
                 raise Violation(f"the session of node {self._noded.number} with {event.node} ended: {event.reason}")
-            self._tell_trace("-> %d %s: %s", event.node, "broken" if isinstance(event, Broken) else "ended", event.reason)
+            self._tell_trace(
+                "-> %d %s: %s", event.node, "broken" if isinstance(event, Broken) else "ended", event.reason
+            )
         elif isinstance(event, Established):
             self._tell_trace("-> %d %s", event.node, "resumed" if event.resumed else "established")
         self._hears(event)
@@ -147,7 +157,10 @@ class SimProxies(Proxies):
 
     def _note(self, text: str) -> None:
         """A line for noded's log; but what goes well is seen elsewhere."""
-        if any(word in text for word in ("could not be told", "does not understand", "sent no command", "does not span", "does not run")):
+        if any(
+            word in text
+            for word in ("could not be told", "does not understand", "sent no command", "does not span", "does not run")
+        ):
             raise Violation(f"node {self._noded.number}: {text}")
 
     def unrest(self) -> str:
@@ -174,4 +187,4 @@ def settings_of(options: Options) -> Settings:
 
 def of(proxies: SimProxies) -> Links:
     """Return the links, for tests."""
-    return cast("Links", proxies._links)
+    return proxies._links

@@ -75,18 +75,23 @@ def command_for(seed: int, options: Options, *, fixed: bool = False, without: tu
     """Return the command that repeats a history."""
     words = [f"drvs sim --seed {seed}"]
     default = Options()
-    for name in ("nodes", "processes", "events", "messages"):
-        if getattr(options, name) != getattr(default, name):
-            words.append(f"--{name} {getattr(options, name)}")
+    sized = ("nodes", "processes", "events", "messages")
+    changed = [name for name in sized if getattr(options, name) != getattr(default, name)]
+    words += [f"--{name} {getattr(options, name)}" for name in changed]
     words += [f"--without {kind}" for kind in without]
     if fixed:
         words.append("--fixed")
     return " ".join(words)
 
 
-def shrink(failed: Result, options: Options, *, fixed: bool = False, told: Callable[[str], None] = lambda _: None) -> Result:
-    """Return the shortest history found in which the same seed still fails: fewer events, then fewer kinds of accidents."""
-    best, without = _shorten(failed, options, fixed, (), told), ()
+def shrink(
+    failed: Result, options: Options, *, fixed: bool = False, told: Callable[[str], None] = lambda _: None
+) -> Result:
+    """Return the shortest history found in which the same seed still fails: fewer events, then fewer kinds of
+    accidents.
+    """
+    without: tuple[str, ...] = ()
+    best = _shorten(failed, options, fixed, without, told)
     for kind in KINDS:
         tried = run(failed.seed, _with_events(options, best.events), fixed=fixed, without=(*without, kind))
         if tried.violation:
@@ -95,7 +100,9 @@ def shrink(failed: Result, options: Options, *, fixed: bool = False, told: Calla
     return _shorten(best, options, fixed, without, told)
 
 
-def _shorten(failed: Result, options: Options, fixed: bool, without: tuple[str, ...], told: Callable[[str], None]) -> Result:
+def _shorten(
+    failed: Result, options: Options, fixed: bool, without: tuple[str, ...], told: Callable[[str], None]
+) -> Result:
     """Halve the distance to the fewest events with which it does not fail."""
     best, low, high = failed, 0, min(failed.events, options.events)
     while high - low > max(1, high // 50):

@@ -1,7 +1,9 @@
 """A VM at one node: the real region, and a look at the words in it that processes sleep on.
 
-A process of a simulation does not sleep in the kernel. It does what one does that is about to: it sets `waiting` in its slot
-and remembers `seq`; it goes on when `seq` has changed, and not before. So a wake-up that the core forgets is missed here as
+A process of a simulation does not sleep in the kernel. It does what one does that is about to: it sets `waiting` in
+its slot
+and remembers `seq`; it goes on when `seq` has changed, and not before. So a wake-up that the core forgets is missed
+here as
 it would be missed there. The same goes for the proxies, whose doorbell is an eventfd that has to be written.
 """
 
@@ -29,7 +31,9 @@ NR_SYSPROCS = 6
 
 
 class Arena:
-    """The memory of all processes, dead ones too: no address is ever used again, so that a write that comes late is seen."""
+    """The memory of all processes, dead ones too: no address is ever used again, so that a write that comes late is
+    seen.
+    """
 
     def __init__(self) -> None:
         self._blocks: list[ctypes.Array[ctypes.c_char]] = []
@@ -45,7 +49,14 @@ class Space:
     """One VM of one node."""
 
     def __init__(
-        self, vmid: int, serial: int, number: int, span: tuple[int, ...], size: VmLimits, bell: int, ring: Callable[[], None]
+        self,
+        vmid: int,
+        serial: int,
+        number: int,
+        span: tuple[int, ...],
+        size: VmLimits,
+        bell: int,
+        ring: Callable[[], None],
     ) -> None:
         name = f"vm{vmid}"
         fd = os.memfd_create(name, os.MFD_CLOEXEC)
@@ -106,7 +117,9 @@ class Space:
         try:
             os.eventfd_read(self._bell)
         except BlockingIOError:
-            raise Violation(f"VM {self.vmid}: the proxies are no longer armed, and their doorbell was not rung") from None
+            raise Violation(
+                f"VM {self.vmid}: the proxies are no longer armed, and their doorbell was not rung"
+            ) from None
         self._ring()
 
     @property

@@ -5,7 +5,8 @@ from typing import Any
 
 LEGEND = """\
     time  node   what
- 1.00000     0   A calls B …   #7: the call, and the message in it     A == B …   how call #7 ended     A << B   received #7
+ 1.00000     0   A calls B …   #7: the call, and the message in it     A == B …   how call #7 ended
+             0   A << B   received #7
              0   up, down, proxies up, proxies down, born, died: nodes, their proxies, and processes
              0   -> 1 established, broken, ended: the session with another node, as this one sees it
              0   ~> 1 cut, healed, slow, broken: the way to another node, or a stream

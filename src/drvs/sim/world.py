@@ -53,8 +53,16 @@ class World:
         self._schemes = dice(seed, "schemes")
         self._peers = self._choose_peers()
         self._by_endpoint: dict[tuple[int, int], list[Process]] = {}
-        self._names = {vmid: [self.name(n, vmid, i) for n in span for i in range(options.processes)] for vmid, span in self._vms.items()}
-        self._home = {self.name(n, vmid, i): (n, vmid, i) for vmid, span in self._vms.items() for n in span for i in range(options.processes)}
+        self._names = {
+            vmid: [self.name(n, vmid, i) for n in span for i in range(options.processes)]
+            for vmid, span in self._vms.items()
+        }
+        self._home = {
+            self.name(n, vmid, i): (n, vmid, i)
+            for vmid, span in self._vms.items()
+            for n in span
+            for i in range(options.processes)
+        }
         self.history = History()
         self.history.now = lambda: self.agenda.now
         self.copies, self.notices = Copies(self), Notices(self)

@@ -42,7 +42,9 @@ class Copies(Judge):
         involved = [copy for copy in self._under_way.values() if both & {id(copy.source), id(copy.target)}]
         for copy in involved:
             copy.alone = False  # what it copies is not what it was
-        clean = not involved and not any(self._spoilt.get(process) is process.call for process in (source, target) if process.call)
+        clean = not involved and not any(
+            self._spoilt.get(process) is process.call for process in (source, target) if process.call
+        )
         if not involved:
             for process in (one for one in (source, target) if one.alive):
                 process.memory.raw = self._dice.randbytes(len(process.memory))
@@ -65,7 +67,9 @@ class Copies(Judge):
         expected = copy.source_bytes[: copy.nbytes] + copy.target_bytes[copy.nbytes :]
         found = bytes(copy.target.memory)
         if call.code == 0 and found != expected:
-            raise Violation(f"{call} of {copy.nbytes} bytes went well, and the target has {_difference(found, expected)}")
+            raise Violation(
+                f"{call} of {copy.nbytes} bytes went well, and the target has {_difference(found, expected)}"
+            )
         if call.code and not call.blocked and found != copy.target_bytes:
             raise Violation(f"{call} was refused, and has copied all the same")
         if found[copy.nbytes :] != copy.target_bytes[copy.nbytes :]:

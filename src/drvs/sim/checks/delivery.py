@@ -101,7 +101,9 @@ def _may_be_under_way(call: Call) -> bool:
 
 
 #: Codes that say that a message was not and will not be received, even where its call had to wait.
-REFUSALS = frozenset({"LOCKED", "CALLDENIED", "ENDPOINT", "RANGE", "AGAIN", "PROCSTS", "SLOTUSED", "LCLPROC", "NOTBIND", "BADVMID"})
+REFUSALS = frozenset(
+    {"LOCKED", "CALLDENIED", "ENDPOINT", "RANGE", "AGAIN", "PROCSTS", "SLOTUSED", "LCLPROC", "NOTBIND", "BADVMID"}
+)
 
 
 def never_arrives(call: Call) -> bool:

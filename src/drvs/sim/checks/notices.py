@@ -51,7 +51,9 @@ class Notices(Judge):
             return
         value = message.m9_l1 & 0xFFFFFFFF
         source = self._world.sender_of(process.space.vmid, message.source)
-        pending = next((p for s in source if (p := self._pending.get((id(s), process.endpoint))) and value & ~p.bits == 0), None)
+        pending = next(
+            (p for s in source if (p := self._pending.get((id(s), process.endpoint))) and value & ~p.bits == 0), None
+        )
         if pending is None:
             raise Violation(f"{process.name} received notification {value:#x} of {message.source}, which was not sent")
         calls = [call for call in pending.calls if not call.value & value or call.received_by is not None]
@@ -68,6 +70,12 @@ class Notices(Judge):
 
     def _should_be_there(self, call: Call) -> bool:
         there = self._world.living(call.process.space.vmid, call.peer)
-        if call.code != 0 or call.received_by is not None or there is None or there.since > call.began or not call.process.alive:
+        if (
+            call.code != 0
+            or call.received_by is not None
+            or there is None
+            or there.since > call.began
+            or not call.process.alive
+        ):
             return False
         return not self._world.history.disturbed(call.process.node.number, there.node.number, call.began)

@@ -1,6 +1,7 @@
 """Rest: the network is whole, nothing is under way, nobody begins anything. Whoever still waits must have a reason.
 
-The reason is a living peer that has not done its part: it has not received the message, has not answered the request, has
+The reason is a living peer that has not done its part: it has not received the message, has not answered the request,
+has
 sent nothing. Where the peer is on another node, that node must know of the call: a stand-in waits there for the caller.
 """
 
@@ -67,7 +68,9 @@ class Rest:
         for process in self._world.processes:
             if process.call is not None and (why := self._unexplained(process, process.call)):
                 yield f"{process.call} waits, and {why}"
-        yield from (f"the memory of {name} was written to after its death" for name in self._world.copies.written_after_death())
+        yield from (
+            f"the memory of {name} was written to after its death" for name in self._world.copies.written_after_death()
+        )
 
     # ---- who waits ----
 
@@ -91,7 +94,12 @@ class Rest:
         """Somebody whose message it would take must not wait."""
         for other in self._world.processes:
             call = other.call
-            if call is None or call.peer != process.endpoint or other.space.vmid != process.space.vmid or call.received_by:
+            if (
+                call is None
+                or call.peer != process.endpoint
+                or other.space.vmid != process.space.vmid
+                or call.received_by
+            ):
                 continue
             takes = process.call is not None and (process.call.op == RECEIVE or call.op == SENDREC)
             if call.op in (SEND, SENDREC) and takes:
@@ -139,9 +147,11 @@ class Rest:
                 yield f"{where} is in state {rts:#x}, for a call that is over"
 
     def _could_not_cancel(self, owner: Process, number: int) -> bool:
-        """Its call ended, and its node could not say so: a process has one command out at most, and the next call was that.
+        """Its call ended, and its node could not say so: a process has one command out at most, and the next call was
+        that.
 
-        Nor does it where the call ended because the peer's node had forgotten what it was told (its proxies were restarted).
+        Nor does it where the call ended because the peer's node had forgotten what it was told (its proxies were
+        restarted).
         """
         calls = [call for call in self._world.history.calls if call.process is owner and call.abroad and call.blocked]
         given_up = next((call for call in calls if call.core_number == number and call.code), None)
