@@ -20,8 +20,7 @@ def neighbour(cluster: Cluster, entry: NodeEntry, server: NodeEntry, epoll: sele
     """Be a node that knows one other."""
     identity = Identity(node=entry.id, name=entry.name, cluster=cluster.name, incarnation=secrets.randbits(62) | 1)
     links = Links(Exchange(identity), [Tcp()], epoll)
-    assert server.reached_at is not None
-    links.add_peer(server.id, [server.reached_at])
+    links.add_peer(server.id, server.addresses)
     return links
 
 
