@@ -5,7 +5,7 @@
  *   Endpoint    one handle of the core, with the GIL let go while it sleeps endpoint.c endpoint_calls.c endpoint_copy.c
  *   Span        where the bytes of a block are                              span.c
  *   Region      a VM as noded and the tests use it                          region.c region_manage.c region_test.c
- *   Proxy       commands to and from other nodes                            proxy.c command.c
+ *   Proxy       commands to and from other nodes                            proxy.c command.c ledger.c looking.c
  *   module      functions and constants                                    module.c constants.c
  *
  * Nothing is decided here: a method converts its arguments, calls the core, converts the result. Types live in static

@@ -10,6 +10,8 @@
 #include <time.h>
 
 #include "../core/command.h"
+#include "ledger.h"
+#include "looking.h"
 
 enum { LOCK_MS = 1000 };
 
@@ -29,6 +31,7 @@ struct proxy {
     struct served **served;
     size_t n, next; /* `next`: who is looked at first */
     PyObject *fallback; /* who copies where Linux refuses */
+    struct ledger ledger;
     uint8_t *skip;  /* a bit for each node */
     uint8_t *payload;
     size_t room;
@@ -86,6 +89,7 @@ static void proxy_dealloc(PyObject *object) {
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     proxy_clear(object);
+    ledger_drop(&self->ledger);
     while (self->n) let_go(self->served[--self->n]);
     free(self->served);
     free(self->skip);
@@ -202,6 +206,10 @@ static void date_command(struct k_command *c, uint64_t now_ns) {
     c->seconds = now.tv_sec, c->nanoseconds = now.tv_nsec;
 }
 
+static uint64_t nanoseconds_of(const struct k_command *c) {
+    return (uint64_t)c->seconds * 1000000000 + (uint64_t)c->nanoseconds;
+}
+
 /* A set of node numbers as bits. */
 static bool fill_skip(struct proxy *self, PyObject *nodes) {
     PyObject *iterator = PyObject_GetIter(nodes), *item;
@@ -222,6 +230,7 @@ static bool take_from(struct proxy *self, struct served *s, const uint8_t *skip,
     struct k_command c;
     while (PyList_Size(list) < limit && k_proxy_ready(&s->proxy) && k_proxy_take(&s->proxy, skip, &c, self->payload, LOCK_MS) == K_OK) {
         date_command(&c, now_ns);
+        ledger_note(&self->ledger, LEDGER_SENT, (uint32_t)c.dnode, nanoseconds_of(&c));
         self->cpu = k_cpu_of(&s->proxy.region, c.src);
         PyObject *pair = to_pair(&c, self->payload);
         int failed = !pair || PyList_Append(list, pair) < 0;
@@ -266,14 +275,19 @@ static bool note_failure(PyObject *failures, size_t offset, int code) {
 
 static bool put_all(struct proxy *self, const uint8_t *records, size_t n, int64_t snode, PyObject *failures) {
     struct k_command c;
+    struct timespec now;
     size_t length;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     for (size_t at = 0; at < n; at += length) {
         const char *wrong = k_wire_decode(records + at, n - at, &c, &length);
         if (wrong) {
             PyErr_Format(PyExc_ValueError, "not a command, at offset %zu: %s", at, wrong);
             return false;
         }
-        if (!note_failure(failures, at, deliver(self, &c, records + at + K_WIRE_HEADER, snode)) || PyErr_Occurred()) return false;
+        int code = deliver(self, &c, records + at + K_WIRE_HEADER, snode);
+        if (code == K_OK) ledger_note(&self->ledger, LEDGER_RECEIVED, (uint32_t)c.snode, now_ns);
+        if (!note_failure(failures, at, code) || PyErr_Occurred()) return false;
     }
     return true;
 }
@@ -292,12 +306,24 @@ static PyObject *proxy_put(PyObject *object, PyObject *const *args, Py_ssize_t n
 
 /* ---- arm, ready --------------------------------------------------------------------------------------------------------- */
 
+static bool is_ready(const void *context) {
+    const struct proxy *self = context;
+    for (size_t i = 0; i < self->n; i++)
+        if (k_proxy_ready(&self->served[i]->proxy)) return true;
+    return false;
+}
+
 static PyObject *proxy_ready(PyObject *object, PyObject *unused) {
     (void)unused;
-    const struct proxy *self = as_proxy(object);
-    for (size_t i = 0; i < self->n; i++)
-        if (k_proxy_ready(&self->served[i]->proxy)) Py_RETURN_TRUE;
-    Py_RETURN_FALSE;
+    return PyBool_FromLong(is_ready(as_proxy(object)));
+}
+
+static struct signature look_signature = {"look", 2, {INT_PARAM("fd", 0, INT32_MAX, 0), ADDRESS_PARAM("until_ns")}, {NULL}};
+
+static PyObject *proxy_look(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    union value v[PARAMS_MAX];
+    if (!parse_args(&look_signature, args, nargs, kwnames, v)) return NULL;
+    return PyLong_FromLong(look_on((int)v[0].integer, v[1].address, is_ready, as_proxy(object)));
 }
 
 static struct signature arm_signature = {"arm", 0, {OBJECT_PARAM("skip")}, {NULL}};
@@ -344,7 +370,19 @@ static int set_fallback(PyObject *object, PyObject *value, void *closure) {
     return 0;
 }
 
+static int set_ledger(PyObject *object, PyObject *value, void *closure) {
+    (void)closure;
+    return ledger_use(&as_proxy(object)->ledger, value) ? 0 : -1;
+}
+
+static PyObject *get_ledger(PyObject *object, void *closure) {
+    (void)closure;
+    const struct ledger *ledger = &as_proxy(object)->ledger;
+    return Py_NewRef(ledger->open ? ledger->view.obj : Py_None);
+}
+
 static PyGetSetDef attributes[] = {
+    {"ledger", get_ledger, set_ledger, "Where to count, for each node, what was carried; None: nowhere.", NULL},
     {"peer_cpu", get_peer_cpu, NULL, "Where the process is that was served last; -1: unknown.", NULL},
     {"fallback", get_fallback, set_fallback,
      "Who copies where Linux refuses: f(region, src_slot, src_pid, src_address, dst_slot, dst_pid, dst_address, nbytes) -> code; slot -1: the proxy itself.", NULL},
@@ -361,6 +399,7 @@ static PyMethodDef methods[] = {
     {"put", FASTCALL(proxy_put), "put(records, snode=-1) -> [(offset, code)]: deliver records; those that came to nothing."},
     {"arm", FASTCALL(proxy_arm), "arm(skip=None) -> bool: have the doorbell rung; False: there is something to take already."},
     {"ready", proxy_ready, METH_NOARGS, "ready() -> bool: whether there seems to be something to take, without a lock."},
+    {"look", FASTCALL(proxy_look), "look(fd, until_ns) -> int: look on: 1 ready(), 2 fd is readable, 0 neither until then, or it should not be tried."},
     {NULL, NULL, 0, NULL},
 };
 

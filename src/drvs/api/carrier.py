@@ -11,8 +11,6 @@ import mmap
 import os
 import select
 import threading
-import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from drvs.api import ptracer
@@ -21,7 +19,7 @@ from drvs.base.codes import Code
 from drvs.base.errors import DrvsError
 from drvs.base.flags import VmState
 from drvs.core import Proxy, Region
-from drvs.daemon.ledger import BYTES, WORD, WORDS
+from drvs.daemon.ledger import BYTES
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from drvs.daemon.client import Client, Reply
 
 _UNKNOWN_VM = frozenset({Code.BADVMID, Code.VMNOTRUN})
-_SNODE = slice(20, 22)
 
 
 class Carrier:
@@ -45,6 +42,7 @@ class Carrier:
         core: takes and puts; see `drvs.core.Proxy`.
         px: the number of the pair.
         node: the number of the node.
+        changed_fd: readable when VMs have come or gone: `refresh`. `fileno` and `wait` look at it, too.
     """
 
     LONGEST_SLEEP = 1.0
@@ -61,10 +59,10 @@ class Carrier:
             self.px, self.node, self._pair = int(reply["px"]), int(reply["node"]), int(reply["pair"])
             self.core = Proxy(self.px, self.node, role == "sender", role == "receiver")
             ptracer.allow(reply["noded"])
-            self._changed = reply.take_fd()
-            self._epoll.register(self._changed, select.EPOLLIN | select.EPOLLET)
+            self.changed_fd = reply.take_fd()
+            self._epoll.register(self.changed_fd, select.EPOLLIN | select.EPOLLET)
             with open(reply.take_fd(), "r+b", buffering=0) as ledger:
-                self._ledger = mmap.mmap(ledger.fileno(), BYTES)
+                self.core.ledger = mmap.mmap(ledger.fileno(), BYTES)
             more = self._attach(reply)
         while more:
             more = self._ask()
@@ -79,8 +77,8 @@ class Carrier:
         for vmid in list(self._vms):
             self._leave(vmid)
         self._epoll.close()
-        if hasattr(self, "_changed"):
-            os.close(self._changed)
+        if hasattr(self, "changed_fd"):
+            os.close(self.changed_fd)
 
     def registered(self) -> bool:
         """Tell whether this process still is what it was registered as; its VMs are looked after, too."""
@@ -138,10 +136,7 @@ class Carrier:
             limit: how many.
             skip: nodes to leave alone.
         """
-        found = self.core.take(limit, skip)
-        if found:
-            self._count(0, (node for node, _ in found))
-        return found
+        return self.core.take(limit, skip)
 
     def wait(self, timeout: float) -> bool:
         """Sleep until there may be something to take, at most `timeout` seconds; `core.arm` must have said True.
@@ -152,7 +147,7 @@ class Carrier:
             Unreachable: the pair is not registered any more.
         """
         events = self._epoll.poll(min(timeout, self.LONGEST_SLEEP))
-        if any(fd == self._changed for fd, _ in events):
+        if any(fd == self.changed_fd for fd, _ in events):
             self.refresh()
         return bool(events)
 
@@ -174,9 +169,8 @@ class Carrier:
         """
         view = memoryview(records).cast("B")
         failed = self.core.put(view, snode)
-        if any(code in _UNKNOWN_VM for _, code in failed):
+        if failed and any(code in _UNKNOWN_VM for _, code in failed):
             failed = self._put_again(view, snode, failed)
-        self._count(1, _sources(view))
         return failed
 
     def _put_again(self, view: memoryview, snode: int, failed: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -191,25 +185,6 @@ class Carrier:
                 still.append((offset, code))
         return still
 
-    # ---- counting
-
-    def _count(self, column: int, nodes: Iterable[int]) -> None:
-        """Note in the ledger when something went to a node (column 0) or came from one (1), and how much."""
-        now = time.time_ns()
-        for node in nodes:
-            when, count = (node * WORDS + column) * WORD.size, (node * WORDS + column + 2) * WORD.size
-            if count < BYTES:  # word by word: the other half writes the others
-                WORD.pack_into(self._ledger, when, now)
-                WORD.pack_into(self._ledger, count, WORD.unpack_from(self._ledger, count)[0] + 1)
-
 
 def _length(view: memoryview, offset: int) -> int:
     return int.from_bytes(view[offset : offset + 4], "little")
-
-
-def _sources(view: memoryview) -> Iterable[int]:
-    """The nodes that the records say they come from."""
-    offset = 0
-    while offset < len(view):
-        yield int.from_bytes(view[offset + _SNODE.start : offset + _SNODE.stop], "little")
-        offset += max(_length(view, offset), 1)

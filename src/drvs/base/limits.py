@@ -121,6 +121,7 @@ LEASE_MS = _limit("lease_ms", 15000, "ms after which a node that is silent in th
 NATS_CALL_MS = _limit("nats_call_ms", 5000, "ms that one request to the registry may take")
 LINK_SPIN_US = _limit("link_spin_us", 50, "microseconds that the proxies look on after traffic, CPU-aware; 0: none")
 LINK_REPORT_MS = _limit("link_report_ms", 2000, "ms between two reports on links that are not connected")
+LINK_LOOKS = _limit("link_looks", 64, "looks of the proxies while they spin after which all else is looked at, too")
 LINK_SLEEP_MS = _limit("link_sleep_ms", 1000, "ms that the proxies sleep at most before they look again")
 LINKS_RESTARTS = _limit("links_restarts", 16, "times that noded starts the proxies again because they ended")
 LINKS_STEADY_MS = _limit("links_steady_ms", 60000, "ms after which proxies that ended count as having worked")

@@ -1,6 +1,6 @@
 """Yama: `kernel.yama.ptrace_scope`, which may keep processes from reading each other's memory.
 
-    0  processes of one user may     1  only of children, and of those that allowed it     2  only root     3  nobody
+0  processes of one user may     1  only of children, and of those that allowed it     2  only root     3  nobody
 """
 
 import os

@@ -119,5 +119,3 @@ def _objects(file: File) -> Any:
         return msgspec.to_builtins(file.read().objects, enc_hook=int)
     except FileNotFoundError:
         _not_there(file.path)
-
-

@@ -133,8 +133,11 @@ class Links:
         session = self.exchange.sessions.get(node)
         return session is None or not session.open or session.full
 
-    def send_records(self, node: int, blob: bytes | bytearray | memoryview, count: int) -> None:
+    def send_records(self, node: int, blob: bytes | bytearray | memoryview, count: int) -> bool:
         """Queue `count` records, which stand in `blob` one after the other; `flush` sends them.
+
+        Returns:
+            Whether the node should be sent nothing more for now, as `full` says.
 
         Raises:
             BacklogFull: Too much is not acknowledged; look at `full` first.
@@ -143,6 +146,7 @@ class Links:
         session = self.exchange.session(node)
         session.send_records(blob, count)
         self._dirty[session] = None
+        return session.full or not session.open
 
     def send_control(self, node: int, kind: int, body: bytes) -> None:
         """Queue a control message; `flush` sends it.
@@ -157,6 +161,8 @@ class Links:
     def flush(self, now: float) -> list[Event]:
         """Send what was queued, as far as that goes without waiting; the rest follows when it can."""
         events: list[Event] = []
+        if not self._dirty:
+            return events
         dirty, self._dirty = self._dirty, {}
         for session in dirty:
             connection = session.connection
@@ -266,7 +272,7 @@ class Links:
         events = carrier.flush(now) if carrier.wants_flush else []
         if carrier.connection.over:
             self._close(carrier, now)
-        elif carrier in self._carriers:
+        elif carrier in self._carriers and self._timers.armed(carrier) > now + carrier.soonest_s:
             self._timers.arm(carrier)
         return events
 

@@ -31,6 +31,10 @@ class Timers:
     def __len__(self) -> int:
         return len(self._armed)
 
+    def armed(self, thing: Timed) -> float:
+        """Return when a thing will be looked at."""
+        return self._armed.get(thing, NEVER)
+
     def arm(self, thing: Timed) -> None:
         """Look at a thing by its present deadline."""
         when = thing.deadline

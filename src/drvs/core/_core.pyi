@@ -823,6 +823,13 @@ class Proxy:
         in `skip`."""
     def ready(self) -> bool:
         """Whether there seems to be something to take; a look without any lock, for spinning."""
+    def look(self, fd: int, until_ns: int) -> int:
+        """Look on until CLOCK_MONOTONIC is `until_ns`, with the GIL held: 1 there is something to take, 2 there is
+        something to read from `fd`, 0 neither. 0 at once if what came last through the socket `fd` was handled on this
+        CPU, or that is not known: then looking would be in its way.
+        """
+    ledger: Buffer | None
+    """Memory to count in what was carried, for each node (`drvs.daemon.ledger`); None: nowhere."""
     fallback: ProxyFallback | None
     """Who copies where Linux refuses it to this process. Called as fallback(region, src_slot, src_pid, src_address,
     dst_slot, dst_pid, dst_address, nbytes), with slot -1 for this process itself; returns a code."""

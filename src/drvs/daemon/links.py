@@ -86,5 +86,3 @@ class LinksProcess:
     def end(self) -> None:
         """Do without it: it ends with its pair, which the caller forgets."""
         self.options = None
-
-

@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from drvs.cluster.proxies.noded import Noded
     from drvs.cluster.registry import Registry
 
+#: A change wakes once.
+EDGE = select.EPOLLIN | select.EPOLLET
+#: What `Proxy.look` says of a descriptor.
+READABLE = 2
+
 
 class Proxies:
     """Both proxies of a node, for all its peers, in one loop."""
@@ -64,10 +69,12 @@ class Proxies:
         self._membership = Membership(noded.number)
         self._spin = Spin(spin_us)
         self._running = True
-        self._packet_cpu = -1
+        self._traffic_fd = -1  # of the link that brought something last
+        self._passes = 0
         self._next_look = 0.0
+        epoll.register(self._sender.fileno(), EDGE)  # never read: the loop looks for commands in any case
         for carrier in (self._sender, self._receiver):
-            epoll.register(carrier.fileno(), select.EPOLLIN)
+            epoll.register(carrier.changed_fd, EDGE)
         self._events_fd = -1
         self._begin_events()
 
@@ -84,28 +91,39 @@ class Proxies:
             if self._links.deadline <= now:
                 self._take(self._links.tick(now))
             if busy:
-                self._spin.traffic()
+                self._spin.sent()
             if self._notes or now >= self._report_at:
                 self._report(now)
             if self._events_fd < 0 and now >= self._next_look:
                 self._begin_events()
-            self._wait(busy)
+            self._wait()
 
     # ---- waiting -----------------------------------------------------------------------------------------------------
 
-    def _wait(self, busy: bool) -> None:
-        """Look at the descriptors; sleep first if nothing is to be expected right now."""
-        timeout = 0.0
-        if not busy and not self._spin.go_on(self._packet_cpu, self._sender.core.peer_cpu):
-            if self._sender.core.arm(self._pump.full):
-                timeout = min(limits.LINK_SLEEP_MS / 1000, max(0.0, self._links.deadline - time.monotonic()))
-        elif self._sender.core.ready():
+    def _wait(self) -> None:
+        """Look on for a moment, where that pays; otherwise look at all descriptors, and sleep if nothing waits."""
+        self._passes += 1
+        if self._spin.until_ns and self._passes % limits.LINK_LOOKS and self._look_on():
             return
+        timeout = 0.0
+        if self._sender.core.arm(self._pump.full):
+            timeout = min(limits.LINK_SLEEP_MS / 1000, max(0.0, self._links.deadline - time.monotonic()))
         for fd, mask in self._epoll.poll(timeout, 64):
             self._ready(fd, mask)
 
+    def _look_on(self) -> bool:
+        """Look at the VMs and at the link that brought something last, and at nothing else: whether there was any."""
+        fd = self._traffic_fd
+        found = self._sender.core.look(fd, self._spin.until_ns) if fd >= 0 else 0
+        if found == READABLE:
+            self._take(self._links.ready(fd, select.EPOLLIN, time.monotonic()))
+        elif not found:
+            self._spin.until_ns = 0
+        return bool(found)
+
     def _ready(self, fd: int, mask: int) -> None:
         if self._links.owns(fd):
+            self._traffic_fd = fd
             self._take(self._links.ready(fd, mask, time.monotonic()))
         elif fd == self._events_fd:
             self._hear()
@@ -113,8 +131,8 @@ class Proxies:
             self._look_up(self._registry)
         else:
             for carrier in (self._sender, self._receiver):
-                if fd == carrier.fileno():
-                    carrier.wait(0)
+                if fd == carrier.changed_fd:
+                    carrier.refresh()
 
     def _note(self, text: str) -> None:
         self._notes.append(text)
@@ -193,9 +211,9 @@ class Proxies:
                 self._links_changed(event)
 
     def _receive(self, event: Records) -> None:
-        self._spin.traffic()
         try:
             self._pump.receive(event.node, event.blob)
+            self._spin.delivered(self._receiver.core.peer_cpu)
         except ValueError as error:
             self._take(self._links.remove_peer(event.node, f"node {event.node} sent no command: {error}"))
 

@@ -31,8 +31,8 @@ class Receiver(Protocol):
 class Outlet(Protocol):
     """The links (`drvs.cluster.links.Links`)."""
 
-    def send_records(self, node: int, blob: Buffer, count: int) -> None:
-        """Queue whole records."""
+    def send_records(self, node: int, blob: Buffer, count: int) -> bool:
+        """Queue whole records; whether the node should be sent no more for now."""
 
     def full(self, node: int) -> bool:
         """Say whether a node should be sent nothing for now."""
@@ -68,11 +68,10 @@ class Pump:
     def _send(self, node: int, blob: bytes, count: int) -> None:
         """Queue records; where there is no session any more they are lost, and the core ends their calls (NOTCONN)."""
         try:
-            self._outlet.send_records(node, blob, count)
+            if self._outlet.send_records(node, blob, count):
+                self._full |= {node}
         except ValueError:
             return
-        if self._outlet.full(node):
-            self._full |= {node}
 
     @property
     def full(self) -> frozenset[int] | None:

@@ -1,8 +1,11 @@
 """When it pays to look again instead of sleeping.
 
 Waking a process that sleeps on an idle CPU costs far more than the answer takes. So the proxies look on for a moment
-after traffic, but only where the other sides can work meanwhile: the process that was served last runs on another
-CPU, and the packet that came last was handled on another one. On one CPU the looking would only be in the way.
+after traffic, where that is in nobody's way:
+
+- after a command was taken, whose process waits now, but not if the link's packets are handled on this CPU, for then
+  the other side may need it (`Proxy.look` asks the socket);
+- after something was put, unless the process that it is for runs on this CPU: then it is its turn.
 """
 
 from drvs import core
@@ -14,18 +17,14 @@ class Spin:
 
     def __init__(self, budget_us: int) -> None:
         self._budget_ns = budget_us * 1000
-        self._until_ns = 0
+        self.until_ns = 0
 
-    def traffic(self) -> None:
-        """Something was moved just now."""
+    def sent(self) -> None:
+        """Commands were taken just now."""
         if self._budget_ns:
-            self._until_ns = clock.now_ns() + self._budget_ns
+            self.until_ns = clock.now_ns() + self._budget_ns
 
-    def go_on(self, *others: int) -> bool:
-        """Say whether to look again. `others`: the CPUs where the other sides are, -1 for one that is not known."""
-        if not self._until_ns:
-            return False
-        if clock.now_ns() >= self._until_ns or core.this_cpu() in others:
-            self._until_ns = 0
-            return False
-        return True
+    def delivered(self, cpu: int) -> None:
+        """Something was put for a process that runs on `cpu`; -1: that is not known."""
+        if self._budget_ns:
+            self.until_ns = 0 if cpu == core.this_cpu() else clock.now_ns() + self._budget_ns

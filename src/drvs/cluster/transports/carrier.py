@@ -42,6 +42,8 @@ class Carrier(ABC):
     connection: Connection
     #: The other end's address, for people.
     address: str
+    #: What begins now is not due before that many seconds have passed.
+    soonest_s = 0.0
 
     @abstractmethod
     def flush(self, now: float) -> list[Event]:

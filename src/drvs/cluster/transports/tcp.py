@@ -41,6 +41,8 @@ class TcpCarrier(Carrier):
     ) -> None:
         self.connection: StreamConnection = connection
         self.address = address
+        settings = connection.exchange.settings
+        self.soonest_s = min(settings.ack_s, settings.keepalive_s, settings.silence_s)
         self._hub, self._socket, self._tls = hub, sock, tls
         self._fd = sock.fileno()
         self._stage = self._connecting
@@ -167,6 +169,8 @@ class TcpCarrier(Carrier):
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 sent = 0
             self._pending = _rest(self._pending, sent)
+            if not self._pending and not self.connection.wants_output:
+                break
             if self._pending and sent < CHUNK_BYTES:
                 self._watch(IN | OUT)
                 return
