@@ -77,6 +77,8 @@ class SimProxies(Proxies):
         for space in noded.spaces.values():
             proxy.add(space.region)
         hands = Hands(proxy, options.take, lambda: int(network.agenda.now * 1e9))
+        self._sender: Any = hands
+        self._receiver: Any = hands
         self._pump = Pump(number, hands, hands, self._links)
         self._core = proxy
         self._membership = Membership(number)
