@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from drvs.base import yama
 from drvs.procspace import image
 from drvs.procspace.image import calls, tracer
 from support import images, procfs, users
@@ -52,10 +53,10 @@ def test_a_container_that_forbids_ptrace_is_named_with_the_remedy(counter: image
     assert counter.ask() == "1"
 
 
-@pytest.mark.parametrize(("scope", "words"), [(0, "Be its user or root"), (1, "ptrace_scope is 1"), (3, "at 3 nobody")])
+@pytest.mark.parametrize(("scope", "words"), [(0, "Be its user or root"), (1, "ptrace_scope is 1"), (3, "ptrace_scope is 3")])
 def test_yama_is_named_with_the_remedy(scope: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "scope").write_text(f"{scope}\n")
-    monkeypatch.setattr(tracer, "YAMA", str(tmp_path / "scope"))
+    monkeypatch.setattr(yama, "SETTING", str(tmp_path / "scope"))
     assert words in tracer.remedy()
 
 
