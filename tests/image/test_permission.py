@@ -53,7 +53,9 @@ def test_a_container_that_forbids_ptrace_is_named_with_the_remedy(counter: image
     assert counter.ask() == "1"
 
 
-@pytest.mark.parametrize(("scope", "words"), [(0, "Be its user or root"), (1, "ptrace_scope is 1"), (3, "ptrace_scope is 3")])
+@pytest.mark.parametrize(
+    ("scope", "words"), [(0, "Be its user or root"), (1, "ptrace_scope is 1"), (3, "ptrace_scope is 3")]
+)
 def test_yama_is_named_with_the_remedy(scope: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "scope").write_text(f"{scope}\n")
     monkeypatch.setattr(yama, "SETTING", str(tmp_path / "scope"))
