@@ -57,7 +57,7 @@ static int take_data(struct world *w) {
     return take(w);
 }
 
-static int arm(struct world *w) { return k_proxy_arm(proxy(w), LOCK_MS); }
+static int arm(struct world *w) { return k_proxy_arm(proxy(w), NULL, LOCK_MS); }
 static int bury_proxies(struct world *w) { return k_bury_proxies(&w->region, K1, PX, LOCK_MS); }
 
 static struct k_command from_G(struct world *w, int32_t cmd, uint32_t to) {
