@@ -40,6 +40,7 @@ class Peer(Mechanism):
         self.host, self.port, self.folder = host, port, folder
 
     def missing(self) -> str | None:
+        """Say what this peer lacks here; empty if it can run."""
         return None if not self.package or find_spec(self.package) else NOT_INSTALLED
 
     def ready(self) -> None:
@@ -66,6 +67,7 @@ class Drvs(Ours, Peer):
         Peer.__init__(self, host, port, folder)
 
     def answer(self, endpoint: Any) -> None:
+        """Answer calls until it is killed."""
         self.ready()
         super().answer(endpoint)
 
@@ -82,6 +84,7 @@ class Tcp(Peer):
         return listener
 
     def serve(self) -> None:
+        """Serve until it is killed."""
         with self.listen() as listener:
             while True:
                 with contextlib.suppress(ConnectionError):
@@ -103,6 +106,7 @@ class Tcp(Peer):
         return self.wrap(socket.create_connection((self.host, self.port)), server=False)
 
     def connect(self) -> Callable[[], object]:
+        """Return what makes one call."""
         sock = self.dial()
         receive, send = sock.recv, sock.sendall
 
@@ -119,6 +123,7 @@ class Tls(Tcp):
     name = "bare TLS 1.3 socket"
 
     def wrap(self, sock: socket.socket, *, server: bool) -> socket.socket:
+        """Put TLS over a connected socket."""
         super().wrap(sock, server=server)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -138,6 +143,7 @@ class Zmq(Peer):
     kinds = ("REQ", "REP")
 
     def serve(self) -> None:
+        """Serve until it is killed."""
         import zmq
 
         answering = zmq.Context().socket(getattr(zmq, self.kinds[1]))
@@ -155,6 +161,7 @@ class Zmq(Peer):
         return asking
 
     def connect(self) -> Callable[[], object]:
+        """Return what makes one call."""
         asking = self.dial()
 
         def call() -> None:
@@ -171,6 +178,7 @@ class Rpyc(Peer):
     package = "rpyc"
 
     def serve(self) -> None:
+        """Serve until it is killed."""
         import rpyc
         from rpyc.utils.server import ThreadedServer
 
@@ -183,6 +191,7 @@ class Rpyc(Peer):
         server.start()
 
     def connect(self) -> Callable[[], object]:
+        """Return what makes one call."""
         import rpyc
 
         echo = rpyc.connect(self.host, self.port).root.echo
@@ -196,6 +205,7 @@ class Grpc(Peer):
     package = "grpc"
 
     def serve(self) -> None:
+        """Serve until it is killed."""
         from concurrent.futures import ThreadPoolExecutor
 
         import grpc
@@ -209,6 +219,7 @@ class Grpc(Peer):
         server.wait_for_termination()
 
     def connect(self) -> Callable[[], object]:
+        """Return what makes one call."""
         import grpc
 
         echo = grpc.insecure_channel(f"{self.host}:{self.port}").unary_unary("/drvs.Bench/Echo")
@@ -223,9 +234,11 @@ class Nats(Peer):
     package = "nats"
 
     def missing(self) -> str | None:
+        """Say what this peer lacks here; empty if it can run."""
         return super().missing() or (None if shutil.which("nats-server") else "nats-server is not installed")
 
     def serve(self) -> None:
+        """Serve until it is killed."""
         with tempfile.TemporaryDirectory(prefix="drvs-bench-") as folder:
             command = ["nats-server", "-a", "0.0.0.0", "-p", str(self.port), "-l", os.path.join(folder, "log")]
             with subprocess.Popen(command) as server:
@@ -249,6 +262,7 @@ class Nats(Peer):
         await asyncio.Event().wait()
 
     def connect(self) -> Callable[[], object]:
+        """Return what makes one call."""
         import nats
 
         loop = asyncio.new_event_loop()

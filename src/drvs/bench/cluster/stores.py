@@ -59,6 +59,7 @@ class OtherMemory(Store):
     server_name = "bench-other"
 
     def memory(self, endpoint: drvs.Endpoint) -> drvs.Block:
+        """Memory, as this peer does it."""
         return endpoint.block(bytearray(WHOLE))
 
 
@@ -66,6 +67,7 @@ class TcpStream(Tcp):
     """A bare socket: one sendall of WHOLE bytes, recv_into a buffer, and a byte when all is there."""
 
     def answer(self, sock: socket.socket) -> None:
+        """Answer calls until it is killed."""
         view = memoryview(bytearray(WHOLE))
         while True:
             got = 0
@@ -77,6 +79,7 @@ class TcpStream(Tcp):
             sock.sendall(b"+")
 
     def connect(self) -> Callable[[], object]:
+        """Return what makes one call."""
         sock, whole = self.dial(), bytearray(WHOLE)
 
         def call() -> None:
