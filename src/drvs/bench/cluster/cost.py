@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from drvs.bench.cluster import sites
 from drvs.bench.cluster.pairs import Program
 from drvs.bench.cluster.watcher import proxies_pid
 from drvs.bench.footprint import Figure, private_mib
-from drvs.bench.pair import BenchFailed
+from drvs.bench.pair import PATIENCE_S, BenchFailed
 from drvs.bench.promise import Target
 from drvs.bench.settings import Settings
 from drvs.bench.stats import Row
@@ -83,7 +84,8 @@ def _peers(settings: Settings) -> list[Figure]:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as crowd:
             try:
                 assert crowd.stdout is not None
-                if crowd.stdout.readline() != "ready\n":
+                heard, _, _ = select.select([crowd.stdout], [], [], PATIENCE_S)
+                if not heard or crowd.stdout.readline() != "ready\n":
                     raise BenchFailed("the neighbours could not connect")
                 parts = (int(node.client.call("hello")["pid"]), proxies_pid(node))
                 whole = sum(private_mib(pid) for pid in parts)

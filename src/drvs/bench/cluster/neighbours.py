@@ -11,6 +11,7 @@ from drvs.cluster.config import Cluster, NodeEntry, load
 from drvs.cluster.links import Links
 from drvs.cluster.session import Established, Exchange, Identity
 from drvs.cluster.transports.tcp import Tcp
+from drvs.cluster.wire.hello import Limits
 
 DIALS = 50
 """Connections begun at one time: fewer than wait at a listener."""
@@ -18,7 +19,9 @@ DIALS = 50
 
 def neighbour(cluster: Cluster, entry: NodeEntry, server: NodeEntry, epoll: select.epoll) -> Links:
     """Be a node that knows one other."""
-    identity = Identity(node=entry.id, name=entry.name, cluster=cluster.name, incarnation=secrets.randbits(62) | 1)
+    limits = Limits(nr_nodes=len(cluster.node))
+    start = secrets.randbits(62) | 1
+    identity = Identity(node=entry.id, name=entry.name, cluster=cluster.name, incarnation=start, limits=limits)
     links = Links(Exchange(identity), [Tcp()], epoll)
     links.add_peer(server.id, server.addresses)
     return links

@@ -12,7 +12,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -239,13 +238,12 @@ class Nats(Peer):
 
     def serve(self) -> None:
         """Serve until it is killed."""
-        with tempfile.TemporaryDirectory(prefix="drvs-bench-") as folder:
-            command = ["nats-server", "-a", "0.0.0.0", "-p", str(self.port), "-l", os.path.join(folder, "log")]
-            with subprocess.Popen(command) as server:
-                try:
-                    asyncio.run(self._answer())
-                finally:
-                    server.kill()
+        nothing = subprocess.DEVNULL  # what it holds open would keep its reader waiting
+        subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "nats-server", "-a", "0.0.0.0", "-p", str(self.port)],
+            stdin=nothing, stdout=nothing, stderr=nothing,
+        )  # fmt: skip
+        asyncio.run(self._answer())
 
     async def _answer(self) -> None:
         import nats
