@@ -122,6 +122,7 @@ NATS_CALL_MS = _limit("nats_call_ms", 5000, "ms that one request to the registry
 LINK_SPIN_US = _limit("link_spin_us", 50, "microseconds that the proxies look on after traffic, CPU-aware; 0: none")
 LINK_REPORT_MS = _limit("link_report_ms", 2000, "ms between two reports on links that are not connected")
 LINK_LOOKS = _limit("link_looks", 64, "looks of the proxies while they spin after which all else is looked at, too")
+LINK_KEEP_BYTES = _limit("link_keep_bytes", 32 << 20, "bytes of freed memory that the proxies keep for the next blocks at most")
 LINK_SLEEP_MS = _limit("link_sleep_ms", 1000, "ms that the proxies sleep at most before they look again")
 LINKS_RESTARTS = _limit("links_restarts", 16, "times that noded starts the proxies again because they ended")
 LINKS_STEADY_MS = _limit("links_steady_ms", 60000, "ms after which proxies that ended count as having worked")

@@ -3,6 +3,7 @@ and `drvs up --nats`.
 """
 
 import argparse
+import ctypes
 import os
 import select
 import signal
@@ -16,10 +17,13 @@ from drvs.cluster.proxies.plan import Plan, from_file, from_registry
 from drvs.cluster.proxies.process import Proxies
 from drvs.cluster.proxies.setup import Joined
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the proxies until SIGTERM, or until the node is gone. Exit status: 0 ended, 1 could not start."""
     options = _parse(argv)
+    _keep_memory()
     epoll = select.epoll()
     try:
         noded = Noded(options.runtime_dir)
@@ -43,6 +47,16 @@ def main(argv: list[str] | None = None) -> int:
     joined.close()
     noded.close()
     return 0
+
+
+def _keep_memory() -> None:
+    """Have glibc keep what is freed: half-megabyte blocks come and go, and fresh pages for each cost more than its copy."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:
+        return  # another C library
+    mallopt(_M_MMAP_THRESHOLD, limits.LINK_KEEP_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, limits.LINK_KEEP_BYTES)
 
 
 def _plan(options: argparse.Namespace, node: int) -> Plan:

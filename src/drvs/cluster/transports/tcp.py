@@ -14,7 +14,6 @@ from typing import Any
 
 from drvs.base import limits
 from drvs.cluster.session import Event, StreamConnection
-from drvs.cluster.session.events import keep
 from drvs.cluster.transports.address import Address, socket_address
 from drvs.cluster.transports.carrier import Carrier, Hub, Transport
 from drvs.cluster.transports.tls import Contexts, is_loopback
@@ -24,6 +23,8 @@ IN, OUT = select.EPOLLIN, select.EPOLLOUT
 #: Bytes asked of a session at one time, and buffers given to one system call.
 CHUNK_BYTES = 1 << 18
 IOV_MAX = 512
+#: The most that a record of TLS holds.
+TLS_RECORD_BYTES = 1 << 14
 #: Connections accepted at one time.
 ACCEPTS = 16
 
@@ -117,29 +118,22 @@ class TcpCarrier(Carrier):
         return connection.receive(buffer[: held + got], now)
 
     def _flow_tls(self, mask: int, now: float) -> list[Event]:
-        """Read all that OpenSSL has: what it holds back is not seen by epoll."""
+        """Read whole records of TLS: OpenSSL holds nothing back then, which epoll would not see."""
         assert isinstance(self._socket, ssl.SSLSocket)
-        events = self._read_tls(now)
-        while not self.connection.over and self._socket.pending():
-            events = [keep(event) for event in events] + self._read_tls(now)
-        return events
-
-    def _read_tls(self, now: float) -> list[Event]:
         connection, buffer = self.connection, self._hub.buffer
         held = len(connection.partial)
         buffer[:held] = connection.partial
-        end, most = held, len(buffer) if connection.open else held + connection.exchange.settings.hello_bytes
-        closed = False
+        end, most = held, len(buffer) if connection.open else held + TLS_RECORD_BYTES
+        got = TLS_RECORD_BYTES
         try:
-            while end < most and not closed:
-                got = self._socket.recv_into(buffer[end:most])
-                closed = not got
+            while got == TLS_RECORD_BYTES and end + TLS_RECORD_BYTES <= most:  # after a shorter one there is rarely more
+                got = self._socket.recv_into(buffer[end : end + TLS_RECORD_BYTES])
                 end += got
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
         connection.partial = b""
         events = connection.receive(buffer[:end], now)
-        if closed:
+        if not got:
             events += connection.broken("the other end closed the connection", now)
         return events
 
@@ -165,23 +159,25 @@ class TcpCarrier(Carrier):
                 if not self._pending:
                     break
             try:
-                sent = self._send(self._pending)
+                sent, offered = self._send(self._pending)
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-                sent = 0
+                sent, offered = 0, 1
             self._pending = _rest(self._pending, sent)
             if not self._pending and not self.connection.wants_output:
                 break
-            if self._pending and sent < CHUNK_BYTES:
+            if sent < offered:
                 self._watch(IN | OUT)
                 return
         self._watch(IN)
 
-    def _send(self, buffers: Sequence[Buffer]) -> int:
+    def _send(self, buffers: Sequence[Buffer]) -> tuple[int, int]:
+        """Send the first of `buffers`: how many bytes went, and how many could have."""
         if isinstance(self._socket, ssl.SSLSocket):
-            if len(buffers) > 1:
-                self._pending = buffers = [b"".join(buffers)]
-            return self._socket.send(buffers[0])
-        return self._socket.sendmsg(buffers[:IOV_MAX])
+            if len(buffers) > 1 and len(buffers[0]) < TLS_RECORD_BYTES:
+                self._pending = buffers = _in_records(buffers)
+            return self._socket.send(buffers[0]), len(buffers[0])
+        buffers = buffers[:IOV_MAX]
+        return self._socket.sendmsg(buffers), sum(map(len, buffers))
 
     def _watch(self, mask: int) -> None:
         if mask != self._mask and not self._closed:
@@ -209,6 +205,16 @@ def _rest(buffers: Sequence[Buffer], sent: int) -> list[Buffer]:
             return [memoryview(buffer)[sent:] if sent else buffer, *buffers[index + 1 :]]
         sent -= size
     return []
+
+
+def _in_records(buffers: Sequence[Buffer]) -> list[Buffer]:
+    """Join buffers, where they are short, so that few records of TLS are made of them; long ones are not copied."""
+    joined, rest = bytearray(), list(buffers)
+    while rest and len(joined) < TLS_RECORD_BYTES:
+        space = TLS_RECORD_BYTES - len(joined)
+        joined += memoryview(rest[0])[:space]
+        rest[:1] = [memoryview(rest[0])[space:]] if len(rest[0]) > space else []
+    return [bytes(joined), *rest]
 
 
 def _reason(error: OSError) -> str:
