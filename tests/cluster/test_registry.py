@@ -5,14 +5,20 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import pytest
 
+from drvs.cluster.proxies.process import Proxies
 from drvs.cluster.registry import Displaced, Event, Joined, Left, Presence, Registry, RegistryError, Settings
 from drvs.cluster.transports.nats_connection import NatsConnection
 from support import brokers
+
+if TYPE_CHECKING:
+    from drvs.cluster.links import Links
+    from drvs.cluster.proxies.noded import Noded
 
 LEASE_S = 0.6
 Kind = TypeVar("Kind", bound=Event)
@@ -142,3 +148,14 @@ def test_after_the_servers_return_nodes_are_there_again(broker: brokers.Broker, 
 def test_a_server_without_its_store_is_named(cluster: str) -> None:
     with pytest.raises(OSError, match="cannot reach NATS"):
         NatsConnection(["nats://127.0.0.1:1"], "test")
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_a_peer_that_dialled_before_the_registry_told_of_it_stays_connected(connected: bool) -> None:
+    told: list[tuple[int, str]] = []
+    proxies = object.__new__(Proxies)
+    proxies._noded = cast("Noded", SimpleNamespace(node_up=lambda *args: told.append(args)))  # which disconnects it
+    peer = SimpleNamespace(connected=connected)
+    proxies._links = cast("Links", SimpleNamespace(peers={1: peer}, add_peer=lambda *_: None))
+    proxies._look_up(cast("Registry", SimpleNamespace(take=lambda: [Joined(1, presence("b"))])))
+    assert told == ([] if connected else [(1, "b")])

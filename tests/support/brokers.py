@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -33,18 +35,27 @@ class Broker:
             text=True,
             preexec_fn=_die_with_parent,
         )
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            if "Server is ready" in line:
-                return
-        pytest.fail(f"nats-server did not start: status {self._process.wait()}")
+        ready, said = threading.Event(), self._process.stderr
+        assert said is not None
+        self._reader = threading.Thread(target=_read_all, args=(said, ready), daemon=True)
+        self._reader.start()
+        if not ready.wait(30) or self._process.poll() is not None:
+            pytest.fail(f"nats-server did not start: status {self._process.poll()}")
 
     def stop(self) -> None:
         """End it."""
         self._process.kill()
         self._process.wait()
-        if self._process.stderr is not None:
-            self._process.stderr.close()
+        self._reader.join()
+
+
+def _read_all(said: IO[str], ready: threading.Event) -> None:
+    """Read what it says until it ends: a server whose words nobody takes stands still as soon as the pipe is full."""
+    with said:
+        for line in said:
+            if "Server is ready" in line:
+                ready.set()
+    ready.set()  # it ended
 
 
 def _die_with_parent() -> None:

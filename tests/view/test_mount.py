@@ -219,8 +219,14 @@ def _own_view(place: str) -> tuple[str, list[str], int]:
         launch.down(f"{place}/node")
 
 
+def _missing() -> list[tuple[str, str]]:
+    return [*needs.missing()]
+
+
 @pytest.mark.root
 def test_an_ordinary_user_mounts_the_view_of_his_own_node(needs_fuse: None, nothing_left: None) -> None:
+    for what, _ in users.as_nobody(_missing):
+        pytest.skip(what)
     with tempfile.TemporaryDirectory(prefix="drvs-") as place:
         os.chown(place, users.NOBODY, users.NOBODY)
         text, left, owner = users.as_nobody(_own_view, place)

@@ -21,8 +21,10 @@ def sim(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many histories, one seed after the other.")] = 1,
     nodes: Annotated[int, typer.Option("--nodes", min=2, max=1000, help="Nodes of the cluster.")] = 5,
     processes: Annotated[int, typer.Option("--processes", min=1, max=64, help="Processes of a node in a VM.")] = 5,
-    events: Annotated[int, typer.Option("--events", min=0, help="Events of a history.")] = 2000,
-    messages: Annotated[int, typer.Option("--messages", min=0, help="End it after so many; 0: by events.")] = 0,
+    events: Annotated[
+        int | None, typer.Option("--events", min=0, help="Events of a history; without --messages 2000.")
+    ] = None,
+    messages: Annotated[int, typer.Option("--messages", min=0, help="End it after so many messages; 0: by events.")] = 0,
     without: Annotated[
         list[str] | None,
         typer.Option("--without", metavar="KIND", help="loss, cut, break, slow, stall, death, proxies, node."),
@@ -36,13 +38,15 @@ def sim(
 
     The real core and the real sessions run on a virtual network, in virtual time; nothing on this machine is touched. A
     seed that fails prints what was violated, the last lines of its history, and the command that repeats it. Exit
-    status
-    0 if nothing was violated, 1 otherwise.
+    status 0 if nothing was violated, 1 otherwise.
     """
     import msgspec
 
     from drvs.sim import Options, run_many
+    from drvs.sim.options import ENDLESS
 
+    if events is None:
+        events = ENDLESS if messages else Options().events
     lines = 0 if trace else Options().trace_lines
     options = msgspec.structs.replace(
         Options(), nodes=nodes, processes=processes, events=events, messages=messages, trace_lines=lines

@@ -63,7 +63,7 @@ def at(vm: Vm, slot: int) -> Mirror | None:
     if not vm.is_free(slot):
         return None
     seen = vm.snapshot(slot)
-    if not seen["rts_all"] & Rts.REMOTE:
+    if not seen["rts_all"] & Rts.REMOTE or seen["rts_all"] & RTS_CLOSING:  # closing: known to have died, not free yet
         return None
     return Mirror(slot, seen["incarnation"], seen["endpoint"], seen["node"], seen["name"])
 

@@ -1,8 +1,7 @@
 """What a simulation may be told: every probability, time and size, and what each one does.
 
 Times are virtual. A history takes as many events as it is given, however long its seconds are; these defaults make
-most of
-them traffic, and put several accidents of each kind into two thousand.
+most of them traffic, and put several accidents of each kind into two thousand.
 """
 
 import random
@@ -106,8 +105,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     back_s: float = 0.5
 
     # ---- looking ----
-    #: Events between two audits of all regions; 0: only at rest.
-    audit_every: int = 100
+    #: Events between two audits of a region, each in its turn; 0: only at rest.
+    audit_every: int = 20
     #: Virtual seconds within which a healed cluster must come to rest.
     rest_s: float = 120.0
     #: Lines of the trace that are kept; 0: all.
@@ -143,5 +142,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             changes["duplicate"] = 0.0
         return msgspec.structs.replace(self, **changes)
 
+
+#: More events than a history that ends by messages will have.
+ENDLESS = 1 << 62
 
 _FIELDS = ("cut", "break_", "slow", "stall", "death", "proxies", "node")

@@ -69,6 +69,7 @@ class World:
         self.delivery = Delivery(self)
         self.history.checkers = [self.delivery, Ends(self), self.notices, self.copies]
         self.program = Program(self)
+        self._restless = 0  # the node that was not at rest when `rest` looked last
         self.nodes = [Node(self, number) for number in range(options.nodes)]
         self.accidents = Accidents(self)
         for node in self.nodes:
@@ -193,14 +194,24 @@ class World:
         """
         options, agenda, history = self.options, self.agenda, self.history
         every = options.audit_every or options.events + 1
-        audit_at = every
+        audit_at, in_turn = every, self._in_turn()
         while agenda.events < options.events and agenda.step():
             if agenda.events >= audit_at:
                 audit_at += every
-                self.audit()
+                if space := next(in_turn):
+                    self._audit(space)
             if options.messages and history.received_messages >= options.messages:
                 break
         self.rest()
+
+    def _in_turn(self) -> Iterator[Space | None]:
+        """Yield one region after the other, again and again; None after each round."""
+        while True:
+            for node in self.nodes:
+                for space in [*node.spaces.values()]:
+                    if node.spaces.get(space.vmid) is space:
+                        yield space
+            yield None
 
     def audit(self) -> None:
         """Look at all regions.
@@ -209,9 +220,12 @@ class World:
             Violation: One is not sound.
         """
         for space in self.spaces():
-            found = space.audit()
-            if found:
-                raise Violation(f"VM {space.vmid} at node {space.vm.node}: {'; '.join(found)}")
+            self._audit(space)
+
+    def _audit(self, space: Space) -> None:
+        found = space.audit()
+        if found:
+            raise Violation(f"VM {space.vmid} at node {space.vm.node}: {'; '.join(found)}")
 
     def rest(self) -> None:
         """Mend everything, let everything arrive, and look at what is left.
@@ -223,27 +237,37 @@ class World:
         self.resting = True
         self.accidents.stop()
         limit, agenda = self.agenda.now + self.options.rest_s, self.agenda
-        quiet_since = agenda.now
+        quiet_since, look_at = agenda.now, 0
         while agenda.now - quiet_since < QUIET_S:
             if not agenda.step():
                 break
+            if agenda.events < look_at:
+                continue
             if why := self._unrest():
                 quiet_since = agenda.now
                 if agenda.now > limit:
                     raise Violation(f"the cluster does not come to rest: {why}")
+            else:
+                look_at = agenda.events + len(self.nodes) // 16  # a look at all of many nodes takes long
         rest = Rest(self)
         rest.check()
         self.program.collect_all()
         rest.check_received()
 
     def _unrest(self) -> str:
-        """Return what is still under way; "": nothing that can be seen."""
-        for node in self.nodes:
-            for space in node.spaces.values():
-                if not space.queue_is_empty:
-                    return f"the proxies of node {node.number} have work"
-            if node.proxies is None:
-                return f"node {node.number} has no proxies"
-            if why := node.proxies.unrest():
+        """Return what is still under way; "": nothing that can be seen. It begins where there was something last."""
+        count = len(self.nodes)
+        for number in range(self._restless, self._restless + count):
+            node = self.nodes[number % count]
+            if why := self._unrest_of(node):
+                self._restless = node.number
                 return why
         return ""
+
+    def _unrest_of(self, node: Node) -> str:
+        for space in node.spaces.values():
+            if not space.queue_is_empty:
+                return f"the proxies of node {node.number} have work"
+        if node.proxies is None:
+            return f"node {node.number} has no proxies"
+        return node.proxies.unrest()

@@ -182,13 +182,19 @@ class Proxies:
         for event in registry.take():
             match event:
                 case Joined(node, presence):
-                    self._noded.node_up(node, presence.name)
+                    self._join(node, presence.name)
                     self._links.add_peer(node, [parse(text) for text in presence.addresses])
                 case Left(node, expired):
                     self._lose(node, "its lease in the registry has ended" if expired else "it said goodbye")
                 case Displaced():
                     self._note("another process runs as this node now: this one ends")
                     self.stop()
+
+    def _join(self, node: int, name: str) -> None:
+        """A peer is in the registry. It may have dialled before the registry told of it: what is connected stays so."""
+        peer = self._links.peers.get(node)
+        if peer is None or not peer.connected:
+            self._noded.node_up(node, name)
 
     def _lose(self, node: int, why: str) -> None:
         """A peer is not in the registry any more; if it is still connected, that counts more."""

@@ -17,6 +17,7 @@ HELPER = "fusermount3"
 _PYTHON = "Install it beside drvs: pip install mfusepy (or drvs with its extra: pip install 'drvs[fuse]')."
 _PACKAGE = "Install fuse3 (Debian, Ubuntu: apt-get install fuse3; Fedora: dnf install fuse3)."
 _KERNEL = "Load it (modprobe fuse), or start the container with --device /dev/fuse --cap-add SYS_ADMIN."
+_ACCESS = f"Have the administrator open it to users, as the package fuse3 does: chmod 0666 {DEVICE}."
 
 
 def missing() -> Iterator[tuple[str, str]]:
@@ -27,6 +28,8 @@ def missing() -> Iterator[tuple[str, str]]:
         yield f"{HELPER} is not there", _PACKAGE
     if not _is_device(DEVICE):
         yield f"{DEVICE} is not there", _KERNEL
+    elif not os.access(DEVICE, os.R_OK | os.W_OK):
+        yield f"{DEVICE} may not be opened by this user", _ACCESS
 
 
 def _is_device(path: str) -> bool:
@@ -63,6 +66,7 @@ _LOOK = "`drvs mount --foreground` shows all that libfuse says."
 
 _SAID = {
     "user_allow_other": "Put the line user_allow_other into /etc/fuse.conf (as root), or leave --allow-other out.",
+    f"{DEVICE}: Permission denied": _ACCESS,
     "Operation not permitted": _KERNEL,
     DEVICE: _KERNEL,
     "Unable to find libfuse": _PACKAGE,

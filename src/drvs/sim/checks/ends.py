@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from drvs.base.codes import Code
 from drvs.core._core import ANY, NOTIFY, RCVRQST, RECEIVE, REPLY, SEND, SENDREC, VCOPY
-from drvs.sim.history import Call, Judge, code_name
+from drvs.sim.history import SENDS, Call, Judge, code_name
 from drvs.sim.violation import Violation
 
 if TYPE_CHECKING:
@@ -83,4 +83,14 @@ class Ends(Judge):
         request = self._world.history.calls[call.answers - 1]
         if request.code is not None or request.answered or not request.process.alive:
             return True
+        if self._another_message_is_under_way(request, call):
+            return True
         return self._world.history.disturbed(request.process.node.number, call.process.node.number, request.began)
+
+    def _another_message_is_under_way(self, request: Call, call: Call) -> bool:
+        """The process has sent its client another message since: a sendrec takes any from whom it called."""
+        since = self._world.history.calls[request.number : call.number - 1]
+        return any(
+            other.process is call.process and other.peer == call.peer and other.op in SENDS and other.code == Code.OK
+            for other in since
+        )
