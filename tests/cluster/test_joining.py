@@ -1,8 +1,10 @@
 """`drvs up --nats` is all that joining a cluster takes; what is wrong with a cluster shows before a node is started."""
 
 import json
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,3 +100,24 @@ def test_a_node_whose_proxies_cannot_start_does_not_start(tmp_path: Path, hosts:
     assert done.returncode != 0
     assert "cannot listen on tcp://192.0.2.1:7411" in done.stderr
     assert not hosts[0].folder.exists()
+
+
+def test_who_is_turned_away_shows_in_the_status_and_in_the_log(tmp_path: Path, hosts: list[Host]) -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    file = tmp_path / "cluster.toml"
+    file.write_text(f'[cluster]\nname = "c"\ninsecure = true\n\n[[node]]\nid = 0\naddress = "tcp://127.0.0.1:{port}"\n')
+    host = hosts[0]
+    host.drvs("up", "--cluster", str(file), "--node", "0", "--insecure")
+    for _ in range(6):
+        with socket.create_connection(("127.0.0.1", port)) as stranger:
+            stranger.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            stranger.recv(100)
+    deadline = time.monotonic() + 60
+    while len(found := host.status()["strangers"]) < 6 and time.monotonic() < deadline:
+        pass
+    assert len(found) == 6
+    assert all("the limit is 4096" in row["text"] for row in found)
+    log = (host.folder / "private" / "noded.log").read_text()
+    assert "was turned away: a frame of" in log

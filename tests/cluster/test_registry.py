@@ -114,9 +114,7 @@ def test_a_node_that_stops_renewing_is_gone_after_its_lease(broker: brokers.Brok
         one.leave()
 
 
-def test_a_newer_process_takes_a_node_over_and_the_older_one_learns_of_it(
-    broker: brokers.Broker, cluster: str
-) -> None:
+def test_a_newer_process_takes_a_node_over_and_the_older_one_learns_of_it(broker: brokers.Broker, cluster: str) -> None:
     with member(broker, cluster) as old, member(broker, cluster) as new:
         old.join(0, presence("a", 1))
         new.join(0, presence("a", 2))

@@ -153,6 +153,9 @@ def _show_status(found: dict[str, Any]) -> None:
     if found["links"]:
         typer.echo()
         _show_links(found["links"])
+    if found["strangers"]:
+        typer.echo()
+        _show_strangers(found["strangers"])
     if found["vms"]:
         typer.echo()
         _show_vms(found["vms"])
@@ -185,6 +188,19 @@ def _show_links(rows: list[dict[str, Any]]) -> None:
     ]
     columns = [number("node"), Column("name", style="name"), Column("link"), Column("address")]
     show([*columns, Column("last", fold=True)], cells)
+
+
+def _show_strangers(rows: list[dict[str, Any]]) -> None:
+    """Connections that were turned away, the last one first."""
+    from datetime import UTC, datetime
+
+    from drvs.ui.table import Column, plain, show
+
+    def when(row: dict[str, Any]) -> str:
+        return f"{datetime.fromtimestamp(row['at'], UTC).astimezone():%F %T}"
+
+    cells = [[when(row), plain(str(row["address"])), plain(str(row["text"]))] for row in reversed(rows)]
+    show([Column("turned away"), Column("from"), Column("why", fold=True)], cells)
 
 
 def _show_vms(rows: list[dict[str, Any]]) -> None:

@@ -24,7 +24,7 @@ def sim(
     events: Annotated[
         int | None, typer.Option("--events", min=0, help="Events of a history; without --messages 2000.")
     ] = None,
-    messages: Annotated[int, typer.Option("--messages", min=0, help="End it after so many messages; 0: by events.")] = 0,
+    messages: Annotated[int, typer.Option("--messages", min=0, help="End it after so many; 0: by events.")] = 0,
     without: Annotated[
         list[str] | None,
         typer.Option("--without", metavar="KIND", help="loss, cut, break, slow, stall, death, proxies, node."),

@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _keep_memory() -> None:
-    """Have glibc keep what is freed: half-megabyte blocks come and go, and fresh pages for each cost more than its copy."""
+    """Have glibc keep what is freed: half-megabyte blocks come and go, and fresh pages cost more than their copies."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except AttributeError:

@@ -65,6 +65,8 @@ class Links:
         self.peers: dict[int, Peer] = {}
         #: Ends of connections whose peer never proved who it was.
         self.strangers = reasons()
+        #: How many there were.
+        self.turned_away = 0
         self._transports = {transport.scheme: transport for transport in transports}
         self._epoll = None if poller else select.epoll()
         self._poller: Poller = poller or self._epoll  # type: ignore[assignment]
@@ -328,6 +330,7 @@ class Links:
         connection = carrier.connection
         peer = self._peer_of(carrier)
         if peer is None:
+            self.turned_away += 1
             self.strangers.append(Reason(time.time(), carrier.address, connection.over))
             return
         if peer.carrier is carrier:

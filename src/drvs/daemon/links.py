@@ -26,6 +26,7 @@ class LinksProcess:
     def __init__(self, node: "Node") -> None:
         self._node = node
         self.options: list[str] | None = None  # of its command line; None: the node is in no cluster
+        self.strangers: list[dict[str, str | float]] = []  # the last ones who never proved who they are
         self.report: list[dict[str, str | int]] = []  # what the proxies said last of their links
         self._child: subprocess.Popen[bytes] | None = None
         self._ready_fd = -1

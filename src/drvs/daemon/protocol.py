@@ -102,6 +102,7 @@ class LinksReport(Request, tag="links_report"):
     """Leave what `status` is to say of the links to other nodes, and lines for the log."""
 
     links: list[dict[str, str | int]] | None = None
+    strangers: list[dict[str, str | float]] | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -65,10 +65,12 @@ class Noded:
         """They may not any more; what is under way ends with NOTCONN."""
         self.pair.disconnect(node=node)
 
-    def report(self, links: list[dict[str, str | int]], notes: list[str]) -> None:
+    def report(
+        self, links: list[dict[str, str | int]], strangers: list[dict[str, str | float]], notes: list[str]
+    ) -> None:
         """Leave what `drvs status` shows of the links, and lines for noded's log; without noded they are lost."""
         try:
-            self._client.call("links_report", links=links, notes=notes)
+            self._client.call("links_report", links=links, strangers=strangers, notes=notes)
         except DrvsError:
             pass
 

@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from drvs.base import limits
 from drvs.base.errors import DrvsError
 from drvs.cluster.proxies.membership import (
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 #: A change wakes once.
 EDGE = select.EPOLLIN | select.EPOLLET
+#: Strangers of whom a report has more than their number.
+STRANGERS_NOTED = 4
 #: What `Proxy.look` says of a descriptor.
 READABLE = 2
 
@@ -59,6 +63,7 @@ class Proxies:
         self._notes: list[str] = []
         self._report_at = 0.0
         self._reported: list[dict[str, str | int]] = []
+        self._turned_away = 0  # strangers that noded has been told of
         self._links = links
         self._registry = registry
         if registry is not None:
@@ -140,6 +145,7 @@ class Proxies:
     def _report(self, now: float) -> None:
         """Tell noded how the links are, and what has happened to them, if it does not know."""
         self._report_at = now + limits.LINK_REPORT_MS / 1000
+        self._note_strangers()
         if not self._notes and self._reported and all(peer.connected for peer in self._links.peers.values()):
             return
         rows: list[dict[str, str | int]] = []
@@ -150,8 +156,18 @@ class Proxies:
                 "addresses": ", ".join(peer.addresses), "dials": peer.dials, "reason": last,
             })  # fmt: skip
         if self._notes or rows != self._reported:
-            self._noded.report(rows, self._notes)
+            strangers = [msgspec.structs.asdict(reason) for reason in self._links.strangers]
+            self._noded.report(rows, strangers, self._notes)
         self._notes, self._reported = [], rows
+
+    def _note_strangers(self) -> None:
+        """Note why connections ended whose other end never proved who it is; of many, how many there were."""
+        links = self._links
+        new, self._turned_away = links.turned_away - self._turned_away, links.turned_away
+        for reason in [*links.strangers][-new:][-STRANGERS_NOTED:] if new else ():
+            self._note(f"a connection from {reason.address} was turned away: {reason.text}")
+        if new > STRANGERS_NOTED:
+            self._note(f"{new} connections were turned away in all since the last report")
 
     # ---- what noded says ---------------------------------------------------------------------------------------------
 

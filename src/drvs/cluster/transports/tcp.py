@@ -126,7 +126,8 @@ class TcpCarrier(Carrier):
         end, most = held, len(buffer) if connection.open else held + TLS_RECORD_BYTES
         got = TLS_RECORD_BYTES
         try:
-            while got == TLS_RECORD_BYTES and end + TLS_RECORD_BYTES <= most:  # after a shorter one there is rarely more
+            # After a shorter record there is rarely more; if there is, epoll says so.
+            while got == TLS_RECORD_BYTES and end + TLS_RECORD_BYTES <= most:
                 got = self._socket.recv_into(buffer[end : end + TLS_RECORD_BYTES])
                 end += got
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):

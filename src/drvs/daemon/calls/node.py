@@ -34,7 +34,7 @@ def status(node: "Node", conn: "Connection", _request: protocol.Status) -> Answe
         store=node.store.kind, vms=[node.vm_info(vm) for _, vm in sorted(node.vms.items())],
         endpoints=node.book.count, processes=len(node.book.processes), waiting=node.waits.count,
         watched=node.watch.counts(), holders=stopped_holders(node),
-        limits=limits_in_force(node), links=node.links.report,
+        limits=limits_in_force(node), links=node.links.report, strangers=node.links.strangers,
         features={name: features.has(name) for name in features.FEATURES}, root=conn.is_root,
     )  # fmt: skip
 
@@ -117,6 +117,8 @@ def links_report(node: "Node", _conn: "Connection", request: protocol.LinksRepor
         node.log.note("links: " + line[: limits.NOTE_CHARACTERS])
     if request.links is not None:
         node.links.report = request.links[: limits.MAX_NODES]
+    if request.strangers is not None:
+        node.links.strangers = request.strangers[: limits.LINK_REASONS]
     return done()
 
 
