@@ -32,8 +32,9 @@ class Copies(Judge):
         self._dice = dice(world.seed, "memory")
         self._under_way: dict[int, Copy] = {}
         self._all: dict[int, Copy] = {}
-        #: Processes that a copy which failed was for, and the call that they waited in: some bytes may still come.
-        self._spoilt: dict[Process, Call] = {}
+        #: Of a target, who began copies for it that failed, and from whom: some bytes may still come, even if it waits in
+        #: another call by now, until a copy that was begun later has come the same way.
+        self._spoilt: dict[Process, set[tuple[Process, Process]]] = {}
         self._dead: list[tuple[Process, bytes]] = []
 
     def plan(self, call: Call, source: Process, target: Process, nbytes: int) -> None:
@@ -42,9 +43,7 @@ class Copies(Judge):
         involved = [copy for copy in self._under_way.values() if both & {id(copy.source), id(copy.target)}]
         for copy in involved:
             copy.alone = False  # what it copies is not what it was
-        clean = not involved and not any(
-            self._spoilt.get(process) is process.call for process in (source, target) if process.call
-        )
+        clean = not involved and not any(self._spoilt.get(process) for process in (source, target))
         if not involved:
             for process in (one for one in (source, target) if one.alive):
                 process.memory.raw = self._dice.randbytes(len(process.memory))
@@ -60,8 +59,10 @@ class Copies(Judge):
         if call.op != VCOPY:
             return
         copy = self._under_way.pop(call.number)
-        if call.code and call.blocked and copy.target.call is not None:
-            self._spoilt[copy.target] = copy.target.call
+        if call.blocked:
+            way = (call.process, copy.source)
+            spoilt = self._spoilt.setdefault(copy.target, set())
+            spoilt.add(way) if call.code else spoilt.discard(way)
         if not copy.alone:
             return
         expected = copy.source_bytes[: copy.nbytes] + copy.target_bytes[copy.nbytes :]

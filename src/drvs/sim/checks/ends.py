@@ -88,9 +88,15 @@ class Ends(Judge):
         return self._world.history.disturbed(request.process.node.number, call.process.node.number, request.began)
 
     def _another_message_is_under_way(self, request: Call, call: Call) -> bool:
-        """The process has sent its client another message since: a sendrec takes any from whom it called."""
+        """The process has sent its client another message since: a sendrec takes any from whom it called.
+
+        One that it gave up may have left before.
+        """
         since = self._world.history.calls[request.number : call.number - 1]
         return any(
-            other.process is call.process and other.peer == call.peer and other.op in SENDS and other.code == Code.OK
+            other.process is call.process
+            and other.peer == call.peer
+            and other.op in SENDS
+            and (other.code == Code.OK or (other.abroad and other.given_up))
             for other in since
         )

@@ -22,6 +22,7 @@ from drvs.core._core import (
     RTS_SENDING,
     SEND,
     SENDREC,
+    VCOPY,
 )
 from drvs.sim.violation import Violation
 
@@ -153,7 +154,11 @@ class Rest:
         Nor does it where the call ended because the peer's node had forgotten what it was told (its proxies were
         restarted).
         """
-        calls = [call for call in self._world.history.calls if call.process is owner and call.abroad and call.blocked]
+        calls = [
+            call
+            for call in self._world.history.calls
+            if call.process is owner and call.blocked and (call.abroad or call.op == VCOPY)  # of which a party may be
+        ]
         given_up = next((call for call in calls if call.core_number == number and call.code), None)
         return given_up is not None and (not given_up.given_up or calls[-1] is not given_up)
 
