@@ -11,6 +11,7 @@ from drvs.cluster.proxies.gossip import Kind, NameEntry, VmEntry
 from drvs.cluster.proxies.membership import (
     Action,
     AddNode,
+    Connect,
     CreateVm,
     DropNode,
     ForgetNode,
@@ -72,6 +73,8 @@ class World:
                     self.directory[me].pop((node, vmid, endpoint), None)
                 case ForgetNode(node):
                     self.directory[me] = {k: v for k, v in self.directory[me].items() if k[0] != node}
+                case Connect(node):
+                    assert (me, node) in self.queues
                 case Note(_, text):
                     self.notes.append(text)
 

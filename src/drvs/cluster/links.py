@@ -150,6 +150,16 @@ class Links:
         self._dirty[session] = None
         return session.full or not session.open
 
+    def reaches(self, node: int) -> bool:
+        """Say whether there is a session with a node, whose connection may be interrupted."""
+        session = self.exchange.sessions.get(node)
+        return session is not None and session.peer is not None and not session.over
+
+    def name_of(self, node: int) -> str:
+        """Return the name that a node gave itself; "": there is no session with it."""
+        session = self.exchange.sessions.get(node)
+        return session.peer.name if session is not None and session.peer is not None else ""
+
     def send_control(self, node: int, kind: int, body: bytes) -> None:
         """Queue a control message; `flush` sends it.
 

@@ -68,6 +68,12 @@ class ForgetNode(NamedTuple):
     node: int
 
 
+class Connect(NamedTuple):
+    """Calls may go to that node: what had gone there is forgotten here."""
+
+    node: int
+
+
 class Note(NamedTuple):
     """Something for the log."""
 
@@ -75,7 +81,7 @@ class Note(NamedTuple):
     text: str
 
 
-Action = Tell | AddNode | DropNode | CreateVm | LearnName | LearnGone | ForgetNode | Note
+Action = Tell | AddNode | DropNode | CreateVm | LearnName | LearnGone | ForgetNode | Connect | Note
 
 
 class _Peer:
@@ -206,6 +212,7 @@ class Membership:
         peer.names = {(name.vmid, name.endpoint): name for name in state.names}
         actions: list[Action] = [ForgetNode(node)] if state.anew else []
         actions += [LearnGone(node, gone.vmid, gone.endpoint) for gone in state.gone if gone.vmid in self._vms]
+        actions.append(Connect(node))
         known = [name for name in state.names if (name.vmid, node) in self._joined]
         actions += [LearnName(node, name) for name in known]
         for vmid in [*self._vms]:

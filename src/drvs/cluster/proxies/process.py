@@ -20,6 +20,7 @@ from drvs.base.errors import DrvsError
 from drvs.cluster.proxies.membership import (
     Action,
     AddNode,
+    Connect,
     CreateVm,
     DropNode,
     ForgetNode,
@@ -243,7 +244,6 @@ class Proxies:
         if isinstance(event, Established):
             self._note(f"node {event.node} ({event.peer.name!r}) {'is back' if event.resumed else 'is connected'}")
             if not event.resumed:
-                self._noded.connected(event.node, event.peer.name)
                 self._do(self._membership.established(event.node))
         elif isinstance(event, Broken):
             self._note(f"the connection to node {event.node} broke, and may come back: {event.reason}")
@@ -276,6 +276,8 @@ class Proxies:
                 noded.learn_gone(node, vmid, endpoint)
             case ForgetNode(node):
                 noded.forget_names(node)
+            case Connect(node):
+                noded.connected(node, self._links.name_of(node))
             case CreateVm(node, vm):
                 try:
                     noded.create_vm(vm)
@@ -288,4 +290,5 @@ class Proxies:
         try:
             self._links.send_control(node, kind, body)
         except (ValueError, BufferError) as error:
-            self._note(f"node {node} could not be told: {error}")
+            if self._links.reaches(node):  # otherwise its session has ended, which is the next thing to be heard
+                self._note(f"node {node} could not be told: {error}")

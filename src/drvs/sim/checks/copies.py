@@ -32,7 +32,7 @@ class Copies(Judge):
         self._dice = dice(world.seed, "memory")
         self._under_way: dict[int, Copy] = {}
         self._all: dict[int, Copy] = {}
-        #: Of a target, who began copies for it that failed, and from whom: some bytes may still come, even if it waits in
+        #: Of a target, who began copies for it that failed, and from whom: bytes may still come, even if it waits in
         #: another call by now, until a copy that was begun later has come the same way.
         self._spoilt: dict[Process, set[tuple[Process, Process]]] = {}
         self._dead: list[tuple[Process, bytes]] = []
