@@ -118,10 +118,20 @@ static bool is_out(const struct k_region *region, const struct k_slot *s) {
     return called && s->out_cmd != K_CMD_REPLY_MSG && s->out_cmd != K_CMD_NTFY_MSG && k_waits_abroad(region, s, &peer);
 }
 
+/* It waits for its turn, and a part of it has been taken. */
+static bool is_begun(const struct k_slot *s) {
+    return s->px && k_cmd_has_data((int32_t)s->out_cmd) && s->v_done;
+}
+
 void k_withdraw(struct k_txn *t, struct k_slot *s, uint32_t index) {
     uint32_t px;
+    bool told = is_out(t->region, s) && k_route_px(t->region, s->out_node, &px);
+    if (is_begun(s) && told) {
+        k_set(t, &s->out_cmd, K_CMD_CANCEL); /* in its place in the queue */
+        return;
+    }
     k_forget(t, s, index);
-    if (s->px || !is_out(t->region, s) || !k_route_px(t->region, s->out_node, &px)) return;
+    if (s->px || !told) return;
     k_set(t, &s->out_cmd, K_CMD_CANCEL);
     k_outbox_push(t, s, index, px);
 }

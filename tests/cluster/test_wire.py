@@ -24,14 +24,14 @@ def test_a_datagram_is_laid_out_as_its_table_says() -> None:
 
 def test_a_command_record_is_laid_out_as_its_table_says() -> None:
     full = commands.CommandRecord(
-        cmd=commands.Command.COPYIN_DATA, flags=1, vmid=2, src=3, dst=-4, snode=5, dnode=6, rcode=-7, call=8, answers=9,
-        incarnation=10, timestamp=11, v_src=12, v_dst=13, v_rqtr=14, v_bytes=15, v_saddr=16, v_daddr=17,
+        cmd=commands.Command.COPYIN_DATA, flags=1, vmid=2, src=3, dst=-4, snode=5, dnode=6, rnode=18, rcode=-7, call=8, answers=9,
+        incarnation=10, timestamp=11, v_src=12, v_dst=13, v_rqtr=14, v_bytes=4, v_saddr=16, v_daddr=17,
         trace=bytes(range(16)), payload=b"data",
     )  # fmt: skip
     data = commands.encode_record(full)
     assert data.hex(" ", 4) == (
-        "64000000 05000100 02000000 03000000 fcffffff 05000600 f9ffffff 08000000 09000000 0a000000 "
-        "0b000000 00000000 0c000000 0d000000 0e000000 0f000000 10000000 00000000 11000000 00000000 "
+        "64000000 05000100 02001200 03000000 fcffffff 05000600 f9ffffff 08000000 09000000 0a000000 "
+        "0b000000 00000000 0c000000 0d000000 0e000000 04000000 10000000 00000000 11000000 00000000 "
         "00010203 04050607 08090a0b 0c0d0e0f 64617461"
     )
     assert commands.decode_record(data) == full
@@ -43,7 +43,7 @@ def test_a_command_record_is_laid_out_as_its_table_says() -> None:
         (commands.Command.SEND_MSG, 63),
         (commands.Command.SEND_MSG, 0),
         (commands.Command.REPLY_ACK, 64),
-        (commands.Command.COPYIN_DATA, 0),
+        (commands.Command.COPYIN_DATA, 1),
         (commands.Command.NTFY_MSG, 1),
     ],
 )

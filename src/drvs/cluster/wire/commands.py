@@ -3,7 +3,7 @@
      0  u32  length    of the record, payload included
      4  u16  cmd       a `Command`, or'ed with ACK for its acknowledgement
      6  u16  flags     LAST, TRACE, NOACK
-     8  u16  vmid      10  u16  zero
+     8  u16  vmid      10  u16  rnode     the requester's node, of a copy
     12  i32  src       16  i32  dst         endpoints
     20  u16  snode     22  u16  dnode       nodes
     24  i32  rcode     of an acknowledgement
@@ -82,6 +82,7 @@ class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
     dst: int
     snode: int
     dnode: int
+    rnode: int = 0
     flags: int = 0
     rcode: int = 0
     call: int = 0
@@ -104,9 +105,9 @@ def encode_record(r: CommandRecord) -> bytes:
     Raises:
         FrameError: A payload that this command does not have.
     """
-    _check_payload(r.cmd, len(r.payload))
+    _check_payload(r.cmd, len(r.payload), r.v_bytes)
     head = RECORD.pack(
-        RECORD_BYTES + len(r.payload), r.cmd, r.flags, r.vmid, 0, r.src, r.dst, r.snode, r.dnode, r.rcode, r.call,
+        RECORD_BYTES + len(r.payload), r.cmd, r.flags, r.vmid, r.rnode, r.src, r.dst, r.snode, r.dnode, r.rcode, r.call,
         r.answers, r.incarnation, r.timestamp, r.v_src, r.v_dst, r.v_rqtr, r.v_bytes, r.v_saddr, r.v_daddr, r.trace,
     )  # fmt: skip
     return head + r.payload
@@ -120,21 +121,21 @@ def decode_record(data: bytes | bytearray | memoryview) -> CommandRecord:
     """
     if len(data) < RECORD_BYTES:
         raise FrameError(f"a command record of {len(data)} bytes: its header alone has {RECORD_BYTES}")
-    length, cmd, flags, vmid, zero, src, dst, snode, dnode, *rest = RECORD.unpack_from(data)
+    length, cmd, flags, vmid, rnode, src, dst, snode, dnode, *rest = RECORD.unpack_from(data)
     if length != len(data):
         raise FrameError(f"a command record that says it has {length} bytes has {len(data)}")
-    if zero or flags & ~7 or cmd not in Command._value2member_map_:
+    if flags & ~7 or cmd not in Command._value2member_map_:
         raise FrameError(f"a command record with command {cmd:#x}, flags {flags:#x}")
-    _check_payload(cmd, length - RECORD_BYTES)
     names = ("rcode", "call", "answers", "incarnation", "timestamp", "v_src", "v_dst", "v_rqtr", "v_bytes", "v_saddr")
     fields = dict(zip((*names, "v_daddr", "trace"), rest, strict=True))
+    _check_payload(cmd, length - RECORD_BYTES, fields["v_bytes"])
     return CommandRecord(
-        cmd=cmd, flags=flags, vmid=vmid, src=src, dst=dst, snode=snode, dnode=dnode,
+        cmd=cmd, flags=flags, vmid=vmid, src=src, dst=dst, snode=snode, dnode=dnode, rnode=rnode,
         payload=bytes(data[RECORD_BYTES:]), **fields,
     )  # fmt: skip
 
 
-def _check_payload(cmd: int, size: int) -> None:
-    fits = size == MESSAGE_BYTES if cmd in WITH_MESSAGE else size > 0 if cmd in WITH_DATA else size == 0
+def _check_payload(cmd: int, size: int, v_bytes: int) -> None:
+    fits = size == (MESSAGE_BYTES if cmd in WITH_MESSAGE else v_bytes if cmd in WITH_DATA else 0)
     if not fits:
         raise FrameError(f"a command {cmd:#x} with a payload of {size} bytes")

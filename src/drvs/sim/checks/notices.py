@@ -56,13 +56,14 @@ class Notices(Judge):
         )
         if pending is None:
             raise Violation(f"{process.name} received notification {value:#x} of {message.source}, which was not sent")
-        calls = [call for call in pending.calls if not call.value & value or call.received_by is not None]
-        if len(calls) == len(pending.calls):
+        first = {bit: call for call in reversed(pending.calls) for bit in _bits(call.value & value)}
+        if not first:
             raise Violation(f"{process.name} received notification {value:#x} of {message.source} twice")
         for call in pending.calls:
             if call.value & value:
-                call.received_by = process
-        pending.calls = calls
+                call.received_by = process  # if it is not the first with its bit, perhaps: it may also be on its way
+        surely = {*first.values()}
+        pending.calls = [call for call in pending.calls if call not in surely]
 
     def missing(self) -> list[Call]:
         """Return notifications that went well and were not received, though nothing happened on their way."""
@@ -79,3 +80,7 @@ class Notices(Judge):
         ):
             return False
         return not self._world.history.disturbed(call.process.node.number, there.node.number, call.began)
+
+
+def _bits(value: int) -> list[int]:
+    return [1 << at for at in range(value.bit_length()) if value >> at & 1]
