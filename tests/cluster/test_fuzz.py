@@ -54,8 +54,9 @@ def some_record(rng: random.Random) -> commands.CommandRecord:
         cmd=cmd, flags=unsigned(3), vmid=unsigned(16), src=signed(), dst=signed(), snode=unsigned(16),
         dnode=unsigned(16), rnode=unsigned(16), rcode=signed(), call=unsigned(32), answers=unsigned(32),
         incarnation=unsigned(32), timestamp=-unsigned(63),
-        v_src=signed(), v_dst=signed(), v_rqtr=signed(), v_bytes=size if cmd in commands.WITH_DATA else unsigned(32), v_saddr=unsigned(64),
-        v_daddr=unsigned(64), trace=rng.randbytes(16), payload=rng.randbytes(size),
+        v_src=signed(), v_dst=signed(), v_rqtr=signed(),
+        v_bytes=size if cmd in commands.WITH_DATA else unsigned(32), v_saddr=unsigned(64), v_daddr=unsigned(64),
+        trace=rng.randbytes(16), payload=rng.randbytes(size),
     )  # fmt: skip
 
 

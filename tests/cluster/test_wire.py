@@ -2,6 +2,8 @@
 
 import pytest
 
+import drvs
+from drvs import core
 from drvs.cluster.wire import commands, datagrams, frames
 from drvs.cluster.wire.frames import FrameError
 from drvs.cluster.wire.hello import Hello, Limits, Resume, decode_message, encode_message
@@ -24,8 +26,8 @@ def test_a_datagram_is_laid_out_as_its_table_says() -> None:
 
 def test_a_command_record_is_laid_out_as_its_table_says() -> None:
     full = commands.CommandRecord(
-        cmd=commands.Command.COPYIN_DATA, flags=1, vmid=2, src=3, dst=-4, snode=5, dnode=6, rnode=18, rcode=-7, call=8, answers=9,
-        incarnation=10, timestamp=11, v_src=12, v_dst=13, v_rqtr=14, v_bytes=4, v_saddr=16, v_daddr=17,
+        cmd=commands.Command.COPYIN_DATA, flags=1, vmid=2, src=3, dst=-4, snode=5, dnode=6, rnode=18, rcode=-7, call=8,
+        answers=9, incarnation=10, timestamp=11, v_src=12, v_dst=13, v_rqtr=14, v_bytes=4, v_saddr=16, v_daddr=17,
         trace=bytes(range(16)), payload=b"data",
     )  # fmt: skip
     data = commands.encode_record(full)
@@ -35,6 +37,28 @@ def test_a_command_record_is_laid_out_as_its_table_says() -> None:
         "00010203 04050607 08090a0b 0c0d0e0f 64617461"
     )
     assert commands.decode_record(data) == full
+
+
+@pytest.mark.parametrize(
+    "cmd", sorted(commands.WITH_MESSAGE | {commands.Command.COPYLCL_RQST, commands.Command.COPYIN_DATA})
+)
+def test_the_core_reads_and_writes_the_same_records(cmd: int) -> None:
+    has_message, has_data = cmd in commands.WITH_MESSAGE, cmd in commands.WITH_DATA
+    payload = bytes(64 if has_message else 5 if has_data else 0)
+    asked = commands.CommandRecord(
+        cmd=cmd, vmid=2, src=3, dst=-4, snode=5, dnode=6, rnode=7, call=8, answers=9, incarnation=10, timestamp=11,
+        v_src=12, v_dst=13, v_rqtr=14, v_bytes=len(payload) if has_data else 0, v_saddr=1 << 40, v_daddr=1 << 41,
+        payload=payload,
+    )  # fmt: skip
+    refused = core.refuse_command(commands.encode_record(asked), drvs.Code.DSTDIED)
+    assert refused is not None
+    node, record = refused
+    answer = commands.decode_record(record)
+    assert node == answer.dnode == (5 if has_message else 7)
+    assert (answer.cmd, answer.rcode, answer.call) == (cmd | commands.ACK, drvs.Code.DSTDIED, 8)
+    assert (answer.src, answer.dst, answer.snode) == (-4, 3 if has_message else 14, 6)
+    assert (answer.v_src, answer.v_dst, answer.v_rqtr, answer.rnode) == (12, 13, 14, 7)
+    assert (answer.v_saddr, answer.v_daddr) == (1 << 40, 1 << 41)
 
 
 @pytest.mark.parametrize(
