@@ -1,4 +1,4 @@
-"""Write docs/explanation/performance.md from the stored rows of `drvs bench local`, `images` and `executor`.
+"""Write docs/explanation/performance.md from the stored rows of `drvs bench local`, `images`, `executor` and `cluster`.
 
 python bench/page.py
 """
@@ -34,6 +34,11 @@ need; `commands` are whole command lines, with the start of Python and all impor
 `drvs bench executor`. Starting lasts from the constructor until 64 different workers have answered, with numpy imported
 in all of them. Calls are those of as many workers as CPUs.
 """,
+    "cluster": """## Between nodes
+
+`drvs bench cluster`, in labs of two nodes, each in namespaces and on a core of its own, joined directly; without TLS
+unless a row says so. `spin 50 us` is the default: the proxies look on for that long after traffic.
+""",
 }
 
 TITLES = {
@@ -47,6 +52,9 @@ TITLES = {
     "pause": "How long a program stands still",
     "start": "Until 64 workers have answered",
     "calls": "Calls of a warm pool",
+    "links": "64 bytes to another node and back, one call at a time",
+    "callers": "Many callers of a server on another node, as the server sees it",
+    "stream": "64 MiB to another node",
     "memory": "Memory",
 }
 MILLISECONDS = {"cycle", "pause", "start"}
@@ -84,7 +92,7 @@ def promises(targets: list[dict[str, Any]]) -> str:
 
 def table(name: str, rows: list[dict[str, Any]]) -> str:
     """One table of the benchmark."""
-    copies = name in ("copy", "heap")
+    copies = name in ("copy", "heap", "stream")
     unit, scale = ("ms", 1000) if name in MILLISECONDS else ("us", 1)
     where = "placement" if name in ("roundtrip", "copy", "fanin", "scale") else "what"
     lines = [
