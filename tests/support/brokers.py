@@ -42,6 +42,11 @@ class Broker:
         if not ready.wait(30) or self._process.poll() is not None:
             pytest.fail(f"nats-server did not start: status {self._process.poll()}")
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
     def stop(self) -> None:
         """End it."""
         self._process.kill()
@@ -82,8 +87,8 @@ def why_not() -> str:
 
 @functools.cache
 def _shared(path: str) -> Broker:
-    broker = Broker(path)
-    atexit.register(broker.stop)
+    broker, owner = Broker(path), os.getpid()
+    atexit.register(lambda: broker.stop() if os.getpid() == owner else None)  # a forked child's end is not ours
     return broker
 
 
@@ -91,4 +96,7 @@ def broker() -> Broker:
     """Return the one that tests of one process share."""
     path = program()
     assert path is not None, why_not()
-    return _shared(path)
+    shared = _shared(path)
+    if not shared.alive:  # a test that ends all children of its process has ended this one
+        shared.start()
+    return shared
