@@ -69,6 +69,7 @@ bench: build ## drvs beside its peers on this machine
 	$(BIN)/drvs bench local
 	$(BIN)/drvs bench images
 	$(BIN)/drvs bench executor
+	$(BIN)/drvs bench cluster
 
 dist: build ## the wheel, in dist/
 	$(PIP) wheel --no-deps --wheel-dir dist .
