@@ -23,6 +23,7 @@ def test_a_history_keeps_every_promise(seed: int) -> None:
         200440,  # calls went to a node of a fresh session before what had gone there was forgotten
         200458,  # what could not be told to a node whose session had just ended is no fault
         100265, 100014,  # a message of one's own answers a request before the reply does
+        502876,  # an answer takes the place of a copy's cancellation, and is given up before it leaves
         100496, 100605,  # a copy that another node has a part in takes the place of a cancellation
         100944, 100551,  # bytes of a copy that was given up come while its target waits in its next call
         301184,  # two notifications with the same bit

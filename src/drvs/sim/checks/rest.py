@@ -78,7 +78,7 @@ class Rest:
     def _unexplained(self, process: Process, call: Call) -> str:
         """Return why it should not wait any more; "" if it may."""
         rts = process.space.words[process.rts_at]
-        if not rts & CALLING or rts & (RTS_ONCOPY | RTS_HELD):
+        if not rts & CALLING or rts & RTS_ONCOPY or (rts & RTS_HELD and not self._is_held_for_good(process)):
             return f"is in state {rts:#x}"
         if call.peer == ANY:
             return self._somebody_sends(process)
@@ -90,6 +90,13 @@ class Rest:
         if peer.node is process.node:
             return self._unexplained_here(process, call, peer, rts)
         return self._unexplained_abroad(process, call, peer, rts)
+
+    def _is_held_for_good(self, process: Process) -> bool:
+        """By a copy from elsewhere that was given up, whose requester's node could not say so."""
+        space = process.space
+        slot = space.word(process.slot, "holder") - 1
+        owner = self._world.living(space.vmid, space.signed(slot, "endpoint"))
+        return owner is not None and self._could_not_cancel(owner, space.word(slot, "remote_call"))
 
     def _somebody_sends(self, process: Process) -> str:
         """Somebody whose message it would take must not wait."""
