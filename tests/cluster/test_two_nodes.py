@@ -351,6 +351,24 @@ def test_a_name_whose_owner_is_known_to_have_died_is_nobodys(pair: Joined) -> No
     assert pair.vms[0].lookup("mortal") == SERVER
 
 
+@pytest.mark.parametrize("met", ["before it was told", "after it was told"])
+def test_a_name_that_nobody_looked_up_before_its_owner_died_is_nobodys_too(pair: Joined, met: str) -> None:
+    def told() -> None:
+        pair.nodes[0].client.call("names_set", node=1, vmid=0, name="mortal", endpoint=SERVER)
+
+    server = pair.bound(1, SERVER, lambda me, ep: me.hear(), name="mortal")
+    for step in (told, lambda: pair.known(0, SERVER))[:: -1 if met == "before it was told" else 1]:
+        step()
+    caller = pair.bound(0, None, lambda me, ep: code_of(ep.sendrec, SERVER, drvs.Message(1)))
+    state(pair, 0, caller, drvs.Rts.RECEIVING)
+    server.kill()
+    assert caller.result() in (drvs.Code.SRCDIED, drvs.Code.DSTDIED)
+    assert code_of(pair.vms[0].lookup, "mortal") == drvs.Code.NOTBIND
+    pair.bound(1, SERVER, serve, name="mortal")
+    told()
+    assert pair.vms[0].lookup("mortal") == SERVER
+
+
 def test_nodes_give_slots_of_their_own(pair: Joined) -> None:
     ends = [[pair.bound(number, None, lambda me, ep: me.hear()).endpoint for _ in range(4)] for number in (0, 1)]
     assert not set(ends[0]) & set(ends[1])

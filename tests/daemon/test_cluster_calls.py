@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from drvs.base.codes import Code
+from drvs.base.ids import SELF
 from drvs.daemon.client import Client
 from support import nodes
 from support.children import spawn
@@ -173,6 +174,16 @@ def test_a_dropped_name_is_gone_and_its_owner_unbound(linked: Client, lab: int) 
     refused(linked, Code.NOTBIND, "lookup", vmid=lab, name="server")
     assert linked.call("getprocinfo", vmid=lab, p_nr=10)["kind"] is None
     assert linked.call("audit", vmid=lab)["findings"] == []
+
+
+def test_a_name_of_an_earlier_owner_of_a_slot_leaves_the_later_one_alone(linked: Client, lab: int) -> None:
+    vm = linked.call("getvminfo", vmid=lab)
+    slot, generation = vm["nr_sysprocs"] + 1, vm["nr_tasks"] + SELF + 1
+    earlier, later = slot + generation, slot + 2 * generation
+    linked.call("names_set", node=FAR, vmid=lab, name="server", endpoint=earlier)
+    linked.call("rmtbind", vmid=lab, name="", endpoint=later, node=FAR)
+    refused(linked, Code.NOTBIND, "lookup", vmid=lab, name="server")
+    assert [row["endpoint"] for row in linked.call("procs", vmid=lab)["procs"]] == [later]
 
 
 def test_a_node_that_lost_everything_takes_all_its_processes_along(linked: Client, lab: int) -> None:

@@ -2,9 +2,11 @@
 
 A process of another node is bound here when somebody first looks it up. It is unbound here when its node says that it
 has gone: those who wait on it go on. Often the core knows before, from a call that came back: then its name is nobody's
-until its node says who has it.
+until its node says who has it. The core binds and unbinds such processes without a word to noded, also ones that nobody
+has looked up; what it knows is read from the slot, by comparing who had it last with who had it when the name was told.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +38,7 @@ class Directory:
         self._by_name: dict[tuple[int, str], list[Entry]] = {}
         self._by_endpoint: dict[tuple[int, int, int], Entry] = {}  # by node, VM, endpoint
         self._met: set[Entry] = set()  # those that have been bound here
+        self._before: dict[Entry, tuple[int, int]] = {}  # VM (serial) and incarnation of its slot when it was told
 
     def __len__(self) -> int:
         return len(self._by_endpoint)
@@ -57,8 +60,21 @@ class Directory:
         self._by_endpoint[entry.node, entry.vmid, entry.endpoint] = entry
         self._by_name.setdefault((entry.vmid, entry.name), []).append(entry)
         vm = self._node.vms.get(entry.vmid)
-        if vm is not None and vm.running and self._node.waits.awaits_name(vm.serial, entry.name):
+        if vm is None or not vm.running:
+            return
+        self._look_at_slot(vm, entry)
+        if self._node.waits.awaits_name(vm.serial, entry.name):
             self.find(vm, entry.name)
+
+    def _look_at_slot(self, vm: Vm, entry: Entry) -> None:
+        """Remember who has the slot, or had it last; without the VM's lock, only lookups tell who was met."""
+        slot = vm.region.decode(entry.endpoint)
+        if slot is None:
+            return
+        with contextlib.suppress(Refused):
+            self._before[entry] = vm.serial, vm.snapshot(slot)["incarnation"]  # first: one who comes now counts as met
+            if (mirror := mirrors.find(vm, entry.endpoint)) is not None and mirror.node == entry.node:
+                self._met.add(entry)
 
     def drop(self, node: int, vmid: int, endpoint: int) -> None:
         """A node says that an endpoint of its is nobody's: it is unbound here."""
@@ -82,6 +98,7 @@ class Directory:
         if entry is None:
             return
         self._met.discard(entry)
+        self._before.pop(entry, None)
         same = self._by_name[vmid, entry.name]
         same.remove(entry)
         if not same:
@@ -111,7 +128,7 @@ class Directory:
             self._met.add(entry)
             vm.mirror_names[name] = entry.endpoint
             return present
-        if entry in self._met:  # and the core has unbound it
+        if entry in self._met or self._is_over(vm, entry, slot):  # and the core has unbound it
             return None
         if present is not None:  # somebody who had the slot before, and is gone
             mirrors.unbind(self._node, vm, present)
@@ -119,3 +136,15 @@ class Directory:
         self._met.add(entry)
         self._node.waits.mirrored(vm.serial, mirror)
         return mirror
+
+    def _is_over(self, vm: Vm, entry: Entry, slot: int) -> bool:
+        """Say whether its owner was bound here since it was told, and is not now, or the slot is a later process's.
+
+        Raises:
+            Refused: TIMEDOUT, the VM's lock does not come.
+        """
+        serial, incarnation = self._before.get(entry, (None, 0))
+        last = vm.snapshot(slot)
+        if serial != vm.serial or last["incarnation"] == incarnation:
+            return False
+        return bool(last["node"] == entry.node and last["endpoint"] >= entry.endpoint)  # later: of a higher generation
