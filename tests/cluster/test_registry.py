@@ -15,9 +15,9 @@ from drvs.cluster.proxies.process import Proxies
 from drvs.cluster.registry import Displaced, Event, Joined, Left, Presence, Registry, RegistryError, Settings
 from drvs.cluster.transports.nats_connection import NatsConnection
 from support import brokers
+from support.ways import Cluster, tcp_insecure
 
 if TYPE_CHECKING:
-    from drvs.cluster.links import Links
     from drvs.cluster.proxies.noded import Noded
 
 LEASE_S = 0.6
@@ -148,12 +148,18 @@ def test_a_server_without_its_store_is_named(cluster: str) -> None:
         NatsConnection(["nats://127.0.0.1:1"], "test")
 
 
-@pytest.mark.parametrize("connected", [False, True])
-def test_a_peer_that_dialled_before_the_registry_told_of_it_stays_connected(connected: bool) -> None:
+@pytest.mark.parametrize("session", ["none", "interrupted", "connected"])
+def test_news_of_a_peer_does_not_disconnect_the_node_from_one_that_it_has_a_session_with(session: str) -> None:
+    """It may have dialled first; or the registry was away, and its news come while the session waits to be resumed."""
+    cluster = Cluster(tcp_insecure())
+    one = cluster.node(1) if session == "none" else cluster.pair()[0]
+    if session == "interrupted":
+        one.links.interrupt(2, "for a moment")
     told: list[tuple[int, str]] = []
     proxies = object.__new__(Proxies)
     proxies._noded = cast("Noded", SimpleNamespace(node_up=lambda *args: told.append(args)))  # which disconnects it
-    peer = SimpleNamespace(connected=connected)
-    proxies._links = cast("Links", SimpleNamespace(peers={1: peer}, add_peer=lambda *_: None))
-    proxies._look_up(cast("Registry", SimpleNamespace(take=lambda: [Joined(1, presence("b"))])))
-    assert told == ([] if connected else [(1, "b")])
+    proxies._links = one.links
+    news = Joined(2, Presence("b", 1, (str(one.address),)))
+    proxies._look_up(cast("Registry", SimpleNamespace(take=lambda: [news])))
+    assert told == ([(2, "b")] if session == "none" else [])
+    cluster.net.close()

@@ -208,9 +208,12 @@ class Proxies:
                     self.stop()
 
     def _join(self, node: int, name: str) -> None:
-        """A peer is in the registry. It may have dialled before the registry told of it: what is connected stays so."""
-        peer = self._links.peers.get(node)
-        if peer is None or not peer.connected:
+        """A peer is in the registry. Where there is a session with it, also an interrupted one, it stays as it is.
+
+        It may have dialled before the registry told of it. And after the servers were away the registry tells anew of
+        everybody: a session that is resumed then does not connect the node again, for it never said that it ended.
+        """
+        if not self._links.reaches(node):
             self._noded.node_up(node, name)
 
     def _lose(self, node: int, why: str) -> None:
