@@ -219,6 +219,26 @@ def _own_view(place: str) -> tuple[str, list[str], int]:
         launch.down(f"{place}/node")
 
 
+def test_a_device_that_is_closed_to_the_user_is_missing_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "_is_device", lambda path: True)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != needs.DEVICE)
+    found = [hint for what, hint in needs.missing() if what == "/dev/fuse may not be opened by this user"]
+    assert found == [hint for hint in found if "chmod 0666 /dev/fuse" in hint]
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("fuse: failed to open /dev/fuse: Permission denied", "chmod 0666 /dev/fuse"),
+        ("fuse: device not found, try 'modprobe fuse' first: /dev/fuse", "modprobe fuse"),
+        ("fusermount3: mount failed: Operation not permitted", "--device /dev/fuse"),
+    ],
+)
+def test_what_libfuse_said_of_its_device_leads_to_the_remedy(said: str, remedy: str) -> None:
+    assert remedy in str(needs.refused(said))
+
+
 def _missing() -> list[tuple[str, str]]:
     return [*needs.missing()]
 
