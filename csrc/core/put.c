@@ -104,6 +104,11 @@ int k_begin_remote(struct k_putting *p) {
     return code;
 }
 
+bool k_is_late(const struct k_putting *p) {
+    uint32_t newest = k_me(&p->t)->newest_call;
+    return p->c->call && newest && (int32_t)(p->c->call - newest) <= 0;
+}
+
 int k_acknowledge(struct k_putting *p, int32_t cmd, int code) {
     struct k_slot *r = k_me(&p->t);
     uint32_t px;
@@ -133,9 +138,20 @@ static int settle(struct k_txn *t, int code) {
     return code;
 }
 
+/* By one that does not wait for it, or no longer: whatever it has under way here stays. */
+static int answer(struct k_putting *p) {
+    struct k_message message;
+    struct k_call call = call_of(p, K_REPLY, &message);
+    call.answers = p->c->answers;
+    int code = settle(&p->t, k_reply(&p->t, &call));
+    return code == K_BADVMID ? code : K_OK;
+}
+
+/* One that was given up and comes late is nobody's, but for the answer in it: that was given. */
 static int put_send(struct k_putting *p, bool request) {
     struct k_message message;
     struct k_call call = call_of(p, request ? K_SENDREC : K_SEND, &message);
+    if (k_is_late(p)) return p->c->answers ? answer(p) : K_OK;
     int code = k_begin_remote(p);
     if (code == K_OK) code = settle(&p->t, k_send(&p->t, &call, request));
     if (code == K_BADVMID) return code;
@@ -144,12 +160,13 @@ static int put_send(struct k_putting *p, bool request) {
 
 static int put_reply(struct k_putting *p) {
     struct k_message message;
+    if (p->c->flags & K_CMD_NOACK || k_is_late(p)) return answer(p);
     struct k_call call = call_of(p, K_REPLY, &message);
     call.answers = p->c->answers;
     int code = k_begin_remote(p);
     if (code == K_OK) code = settle(&p->t, k_reply(&p->t, &call));
     if (code == K_BADVMID) return code;
-    return p->c->flags & K_CMD_NOACK ? K_OK : k_acknowledge(p, K_CMD_REPLY_ACK, code);
+    return k_acknowledge(p, K_CMD_REPLY_ACK, code);
 }
 
 /* By whoever calls, whatever that has under way; nobody is told how it went. */

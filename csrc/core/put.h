@@ -38,6 +38,8 @@ static inline void k_put_leave(struct k_putting *p) {
 int k_enter_as_remote(struct k_putting *p, struct k_sender *from);
 /* It makes a new call: what it had under way is given up. Commits of its own. */
 int k_begin_remote(struct k_putting *p);
+/* It has made a newer call, which came here by way of a third node: this one was given up, and may not end what is under way. */
+bool k_is_late(const struct k_putting *p);
 /* Queue an acknowledgement of the command for the process that the lock is held for, and commit. */
 int k_acknowledge(struct k_putting *p, int32_t cmd, int code);
 /* The code says that the process which the command went to is dead (`called`: or died before it answered). */

@@ -135,14 +135,9 @@ static int fail_receiving(struct k_putting *p) {
     return code == K_OK ? end(p, p->c->rcode) : code;
 }
 
-/* A piece of a copy that has ended already, or was given up before it began here. */
-static bool is_late(const struct k_putting *p) {
-    uint32_t newest = k_me(&p->t)->newest_call;
-    return p->c->call && newest && !is_under_way(p) && (int32_t)(p->c->call - newest) <= 0;
-}
-
+/* A piece may be one of a copy that has ended already, or was given up before it began here. */
 static int put_data(struct k_putting *p) {
-    if (is_late(p)) return K_OK;
+    if (k_is_late(p) && !is_under_way(p)) return K_OK;
     return p->c->rcode == K_OK ? receive_piece(p) : fail_receiving(p);
 }
 
@@ -160,6 +155,7 @@ static struct k_out target_of(const struct k_command *c) {
 static int put_request(struct k_putting *p) {
     struct k_txn *t = &p->t;
     uint32_t party, px;
+    if (k_is_late(p)) return K_OK;
     int code = begin(p);
     if (code != K_OK) return code;
     struct k_slot *r = k_me(t);
@@ -204,6 +200,7 @@ static int copy_here(struct k_putting *p, uint32_t src, uint32_t dst) {
 
 static int put_local(struct k_putting *p) {
     uint32_t src, dst, me = p->t.me, incarnation = k_me(&p->t)->incarnation;
+    if (k_is_late(p)) return K_OK;
     int code = hold_both(p, &src, &dst);
     if (code == K_BADVMID) return code;
     if (code != K_OK) return end(p, code);

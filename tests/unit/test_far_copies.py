@@ -250,6 +250,58 @@ def test_a_requester_that_gives_up_can_copy_again(
     assert lab[destination].memory.raw[: 2 * PIECE] == content[: 2 * PIECE]
 
 
+def overtake(lab: Lab) -> None:
+    """What the requester sent to node 2 so far stays on the way, while a copy from node 1 gets there; then it arrives."""
+    lab.nodes.collect(0)
+    lab.wait((1, 0), (2, 0))
+    assert lab.ask(ME, (1, 0), (2, 0), PIECE) == BLOCKED
+    lab.nodes.collect(0)
+    lab.nodes.deliver(1, 0)
+    lab.nodes.collect(1)
+    lab.nodes.deliver(2, 1)
+    lab.nodes.deliver(2, 0)  # before word of the copy's end has left
+
+
+@pytest.mark.parametrize("late", ["send", "call", "copy there", "copy from there", "copy to a third", "copy to there"])
+def test_a_late_call_that_was_given_up_does_not_end_a_newer_copy(lab: Lab, late: str) -> None:
+    ways = {"copy there": ((2, 1), (2, 2)), "copy from there": ((2, 1), ME), "copy to a third": ((2, 1), (1, 1))}
+    me, other = lab[ME], lab[2, 1]
+    lab.wait((2, 1), (2, 2), (1, 1))
+    if late in ("send", "call"):
+        assert me.node.step(me.endpoint, _core.SEND if late == "send" else _core.SENDREC, other.endpoint) == BLOCKED
+    else:
+        assert lab.ask(ME, *ways.get(late, (ME, (2, 1))), PIECE) == BLOCKED
+    lab.nodes.collect(0)
+    assert me.node.cancel(me.endpoint) == OK
+    content = lab.fill((1, 0))
+    overtake(lab)
+    lab.nodes.carry()
+    assert lab.end(ME) == OK
+    assert lab[2, 0].memory.raw[:PIECE] == content[:PIECE]
+    assert lab.nodes.audit() == []
+    assert other.node.rts(other.endpoint) == _core.RTS_RECEIVING, "what was given up is nobody's"
+
+
+@pytest.mark.parametrize("how", ["reply", "reply at once", "call"])
+def test_a_late_answer_arrives_and_does_not_end_a_newer_copy(lab: Lab, how: str) -> None:
+    me, client = lab[ME], lab[2, 1]
+    assert client.node.step(client.endpoint, _core.SENDREC, me.endpoint) == BLOCKED
+    lab.nodes.carry()
+    code, request = me.node.receive(me.endpoint)
+    assert code == OK
+    op, flags = _core.SENDREC if how == "call" else _core.REPLY, _core.CALL_NOWAIT if how == "reply at once" else 0
+    code = me.node.step(me.endpoint, op, client.endpoint, b"answer", answers=request.call, flags=flags)
+    assert code == (OK if flags else BLOCKED)
+    lab.nodes.collect(0)
+    assert flags or me.node.cancel(me.endpoint) == OK
+    overtake(lab)
+    lab.nodes.carry()
+    assert lab.end(ME) == OK
+    code, answer = client.node.finish(client.endpoint, _core.SENDREC)
+    assert (code, answer.payload[:6]) == (OK, b"answer")
+    assert lab.nodes.audit() == []
+
+
 CUTS = [(0, 1), (0, 2), (1, 2)]
 
 
