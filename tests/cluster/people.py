@@ -9,7 +9,7 @@ QUIT = 99
 
 def echo(name: str) -> None:
     """Answer calls with one more, until QUIT or the end of stdin's other side."""
-    with drvs.connect().vm("work").bind(name=name) as ep:
+    with drvs.connect().vm("work", timeout=20).bind(name=name) as ep:
         print(int(ep.id), flush=True)
         request = ep.receive()
         while request.type != QUIT:
@@ -20,7 +20,7 @@ def echo(name: str) -> None:
 
 def call(name: str, *numbers: str) -> None:
     """Call a name with each number; print the answers."""
-    vm = drvs.connect().vm("work")
+    vm = drvs.connect().vm("work", timeout=20)
     with vm.bind() as ep:
         server = vm.lookup(name, timeout=20)
         for number in numbers:
@@ -31,7 +31,7 @@ def call(name: str, *numbers: str) -> None:
 
 def work(name: str, count: str) -> None:
     """Call a name again and again, and tell each hundredth: no answer may be lost, come twice or be another's."""
-    vm = drvs.connect().vm("work")
+    vm = drvs.connect().vm("work", timeout=20)
     with vm.bind() as ep:
         server = vm.lookup(name, timeout=20)
         for number in range(int(count)):
@@ -46,7 +46,7 @@ def work(name: str, count: str) -> None:
 
 def hold(name: str) -> None:
     """Take one call and never answer it."""
-    with drvs.connect().vm("work").bind(name=name) as ep:
+    with drvs.connect().vm("work", timeout=20).bind(name=name) as ep:
         print(int(ep.id), flush=True)
         ep.receive()
         print("taken", flush=True)
@@ -55,7 +55,7 @@ def hold(name: str) -> None:
 
 def wait_for_the_end_of(name: str) -> None:
     """Call a name that never answers; print what the call ends with."""
-    vm = drvs.connect().vm("work")
+    vm = drvs.connect().vm("work", timeout=20)
     with vm.bind() as ep:
         server = vm.lookup(name, timeout=20)
         try:
@@ -67,7 +67,7 @@ def wait_for_the_end_of(name: str) -> None:
 def library(name: str, size: str) -> None:
     """Offer a block, and answer each call with its address, until QUIT. Then say whether it was overwritten."""
     nbytes = int(size)
-    with drvs.connect().vm("work").bind(name=name) as ep:
+    with drvs.connect().vm("work", timeout=20).bind(name=name) as ep:
         block = ep.block(nbytes)
         block.view[:] = bytes(i % 251 for i in range(nbytes))
         request = ep.receive()
@@ -80,7 +80,7 @@ def library(name: str, size: str) -> None:
 
 def reader(name: str) -> None:
     """Copy a library's block here, and another one there."""
-    vm = drvs.connect().vm("work")
+    vm = drvs.connect().vm("work", timeout=20)
     with vm.bind() as ep:
         server = vm.lookup(name, timeout=20)
         where = ep.sendrec(server, drvs.Message(type=1), timeout=20)

@@ -56,7 +56,9 @@ def start(running: Lab, node: int, *arguments: str) -> "subprocess.Popen[str]":
 
 def line(program: "subprocess.Popen[str]") -> str:
     assert program.stdout is not None
-    return program.stdout.readline().strip()
+    said = program.stdout.readline()
+    assert said, "it ended before it said anything: what it met is on stderr"
+    return said.strip()
 
 
 @pytest.mark.parametrize("size", [100, 300_000])

@@ -1,10 +1,11 @@
-"""wait4bind, wait4bindep, wait4unbind, lookup: who waits is answered, in time or by its timeout: guide 4.1.8."""
+"""wait4bind, lookup and all that wait: they are answered, in time or by their timeout: guide 4.1.8."""
 
 import os
 import sys
 
 import pytest
 
+import drvs
 from drvs.base.codes import Code
 from drvs.daemon.client import Client
 from support import nodes
@@ -137,3 +138,20 @@ def test_a_caller_that_leaves_is_not_waited_for(client: Client, lab: int, node: 
     wait_until(lambda: client.call("status")["waiting"] == 1, "it waits")
     child.kill()
     wait_until(lambda: client.call("status")["waiting"] == 0, "it is forgotten")
+
+
+def test_a_vm_is_waited_for_by_its_name(client: Client, node: nodes.RunningNode) -> None:
+    refused(client, Code.VMNOTRUN, "getvminfo", name="later")
+    assert "not within 20 ms" in refused(client, Code.TIMEDOUT, "getvminfo", name="later", timeout_ms=20)
+    refused(client, Code.RANGE, "getvminfo", name="later", timeout_ms=-2)
+    refused(client, Code.NAMETOOLONG, "getvminfo", name="x" * 16, timeout_ms=20)
+    child = spawn(_waits_for_a_vm, str(node.runtime_dir))
+    wait_until(lambda: client.call("status")["waiting"], "it waits")
+    client.call("vm_init", name="other")
+    vmid = client.call("vm_init", name="later")["vmid"]
+    assert child.result() == vmid
+    assert client.call("getvminfo", name="later", timeout_ms=20)["vmid"] == vmid
+
+
+def _waits_for_a_vm(me, runtime_dir: str) -> int:
+    return drvs.connect(runtime_dir=runtime_dir).vm("later", timeout=20).id

@@ -251,7 +251,7 @@ def test_a_requester_that_gives_up_can_copy_again(
 
 
 def overtake(lab: Lab) -> None:
-    """What the requester sent to node 2 so far stays on the way, while a copy from node 1 gets there; then it arrives."""
+    """What the requester sent to node 2 so far gets there after a copy from node 1."""
     lab.nodes.collect(0)
     lab.wait((1, 0), (2, 0))
     assert lab.ask(ME, (1, 0), (2, 0), PIECE) == BLOCKED

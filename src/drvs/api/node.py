@@ -200,15 +200,22 @@ class Node:
         wait_until_spanning(self.client, reply["vmid"], everywhere, timeout)
         return VM(self, reply["vmid"], name, owned=True)
 
-    def vm(self, name_or_id: str | int) -> VM:
+    def vm(self, name_or_id: str | int, timeout: float | None = 0) -> VM:
         """Return a running VM by its name or number.
+
+        Args:
+            timeout: seconds to wait for a name; 0 only looks, None waits for ever. On a node that has just been
+                started, a VM that spans nodes runs as soon as another of them is connected.
 
         Raises:
             NotRunning: there is none.
+            TimedOut: none of that name ran in time.
 
         Canonical: mnx_getvminfo (guide 4.1.6)
         """
-        key: dict[str, Any] = {"name": name_or_id} if isinstance(name_or_id, str) else {"vmid": int(name_or_id)}
+        key: dict[str, Any] = {"name": name_or_id, "timeout_ms": to_milliseconds(timeout)}
+        if not isinstance(name_or_id, str):
+            key = {"vmid": int(name_or_id)}
         reply = self.client.call("getvminfo", **key)
         info = VmInfo.from_reply(reply.fields)
         if info.state == VmState.FREE:

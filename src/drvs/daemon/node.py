@@ -214,6 +214,7 @@ class Node:
         self.routes.write_all(vm)
         self.pairs.ring_all()
         self.events.vm("vm_started", vm)
+        self.waits.vm_started(vm)
         self.log.note(f"{vm.text()} is running")
         return vm
 

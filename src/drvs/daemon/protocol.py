@@ -146,10 +146,11 @@ class VmEnd(Request, tag="vm_end"):
 
 
 class GetVmInfo(Request, tag="getvminfo"):
-    """Ask for a VM's parameters, by id or by name; flags tell whether it runs."""
+    """Ask for a VM's parameters, by id or by name; flags tell whether it runs. A name is waited for until it does."""
 
     vmid: int | None = None
     name: str | None = None
+    timeout_ms: int = 0
 
 
 class VmList(Request, tag="vm_list"):

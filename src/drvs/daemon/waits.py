@@ -1,6 +1,6 @@
-"""Callers that noded holds until something happens: wait4bind, wait4bindep, wait4unbind, lookup.
+"""Callers that noded holds until something happens: wait4bind, wait4bindep, wait4unbind, lookup, getvminfo.
 
-Each waits for one key. Whoever binds or unbinds fires the keys that it makes true.
+Each waits for one key. Whoever binds or unbinds, or creates a VM, fires the keys that it makes true.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from drvs.daemon.bindings import Binding, Kind
 from drvs.daemon.loop import Timer
 from drvs.daemon.mirrors import Mirror
 from drvs.daemon.refusal import Refused
+from drvs.daemon.vm import Vm
 
 if TYPE_CHECKING:
     from drvs.daemon.node import Node
@@ -36,6 +37,11 @@ def name_key(serial: int, name: str) -> Key:
     return "name", serial, name
 
 
+def vm_key(name: str) -> Key:
+    """A VM with this name runs."""
+    return "vm", -1, name
+
+
 def gone_key(serial: int, endpoint: int) -> Key:
     """This endpoint of that VM is not bound any more."""
     return "gone", serial, endpoint
@@ -49,7 +55,7 @@ class Pending(Protocol):
 
 
 class Wait:
-    """One caller and its key. `answer` is called with the binding that fired it."""
+    """One caller and its key. `answer` is called with the binding or VM that fired it."""
 
     __slots__ = ("_timer", "_waits", "answer", "conn", "key")
 
@@ -144,6 +150,10 @@ class Waits:
         """It was unbound here."""
         self._fire(gone_key(serial, mirror.endpoint), mirror)
 
+    def vm_started(self, vm: Vm) -> None:
+        """A VM runs."""
+        self._fire(vm_key(vm.name), vm)
+
     def vm_ended(self, serial: int) -> None:
         """Nothing happens in that VM any more."""
         for wait in [w for key, queue in self._by_key.items() if key[1] == serial for w in queue]:
@@ -154,10 +164,10 @@ class Waits:
         for wait in [w for queue in self._by_key.values() for w in queue]:
             wait.refuse(Code.DRVSINIT, "the node ended")
 
-    def _fire(self, key: Key, binding: Binding | Mirror) -> None:
+    def _fire(self, key: Key, what: Binding | Mirror | Vm) -> None:
         for wait in self._by_key.get(key, [])[:]:
             wait.cancel()
             try:
-                wait.answer(binding)
+                wait.answer(what)
             except Refused as error:
                 wait.conn.refuse(error.code, error.detail)

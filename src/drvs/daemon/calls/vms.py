@@ -6,10 +6,11 @@ from drvs.base import limits
 from drvs.base.codes import Code
 from drvs.base.flags import Call, VmState
 from drvs.daemon import protocol
-from drvs.daemon.calls.checks import check_vm_name
+from drvs.daemon.calls.checks import check_name, check_timeout, check_vm_name
 from drvs.daemon.calls.registry import Answer, Rights, done, handles
 from drvs.daemon.refusal import Refused
 from drvs.daemon.vm import VmLimits
+from drvs.daemon.waits import vm_key
 
 if TYPE_CHECKING:
     from drvs.daemon.node import Node
@@ -85,16 +86,13 @@ def vm_end(node: "Node", conn: "Connection", request: protocol.VmEnd) -> Answer:
 
 
 @handles(protocol.GetVmInfo, Rights.MEMBER, call=Call.GETVMINFO)
-def getvminfo(node: "Node", _conn: "Connection", request: protocol.GetVmInfo) -> Answer:
+def getvminfo(node: "Node", conn: "Connection", request: protocol.GetVmInfo) -> Answer | None:
     """A VM's parameters by id or name; flags FREE if no VM has that id.
 
-    Codes: PERM, DRVSINIT, INVAL, VMNOTRUN (by name).
+    Codes: PERM, DRVSINIT, INVAL, NAMETOOLONG, VMNOTRUN (by name, timeout 0), TIMEDOUT.
     """
     if request.name is not None:
-        vm = node.names.get(request.name)
-        if vm is None:
-            raise Refused(Code.VMNOTRUN, f"no VM has the name {request.name[:40]!r}")
-        return node.vm_info(vm), ()
+        return _named(node, conn, request.name, request.timeout_ms)
     if request.vmid is None or not 0 <= request.vmid < node.size.nr_vms:
         raise Refused(Code.INVAL, f"VM id {request.vmid} is not in 0…{node.size.nr_vms - 1}")
     if request.vmid in node.vms:
@@ -104,6 +102,19 @@ def getvminfo(node: "Node", _conn: "Connection", request: protocol.GetVmInfo) ->
         suspect=False, nr_procs=0, nr_tasks=0, nr_sysprocs=0, notes=0, copy_len_max=0, copy_buf=0,
         nr_nodes=node.size.nr_nodes, nr_proxies=node.size.nr_pairs,
     )  # fmt: skip
+
+
+def _named(node: "Node", conn: "Connection", name: str, timeout_ms: int) -> Answer | None:
+    check_timeout(timeout_ms)
+    vm = node.names.get(name)
+    if vm is not None:
+        return node.vm_info(vm), ()
+    what = f"no VM has the name {name[:40]!r}"
+    if timeout_ms == 0:
+        raise Refused(Code.VMNOTRUN, what)
+    check_name(name, "name", Code.INVAL)
+    node.waits.add(conn, vm_key(name), timeout_ms, lambda vm: conn.answer(node.vm_info(vm)), what)
+    return None
 
 
 @handles(protocol.VmList, Rights.ANYONE)
