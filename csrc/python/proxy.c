@@ -12,6 +12,7 @@
 #include "../core/command.h"
 #include "ledger.h"
 #include "looking.h"
+#include "runs.h"
 
 enum { LOCK_MS = 1000 };
 
@@ -35,6 +36,7 @@ struct proxy {
     uint8_t *skip;  /* a bit for each node */
     uint8_t *payload;
     size_t room;
+    struct run_buffer buffer;
 };
 
 static struct proxy *as_proxy(PyObject *self) {
@@ -94,6 +96,7 @@ static void proxy_dealloc(PyObject *object) {
     free(self->served);
     free(self->skip);
     free(self->payload);
+    run_drop(&self->buffer);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
 }
@@ -191,6 +194,17 @@ static PyObject *get_vmids(PyObject *object, void *closure) {
 
 /* ---- take --------------------------------------------------------------------------------------------------------------- */
 
+/* The next command that one VM has, its payload to `payload`. False: there is none. */
+static bool take_one(struct proxy *self, struct served *s, const uint8_t *skip, uint64_t now_ns, struct k_command *c, void *payload) {
+    if (!k_proxy_ready(&s->proxy) || k_proxy_take(&s->proxy, skip, c, payload, LOCK_MS) != K_OK) return false;
+    struct timespec now = {.tv_sec = (time_t)(now_ns / 1000000000), .tv_nsec = (long)(now_ns % 1000000000)};
+    if (!now_ns) clock_gettime(CLOCK_REALTIME, &now);
+    c->seconds = now.tv_sec, c->nanoseconds = now.tv_nsec;
+    ledger_note(&self->ledger, LEDGER_SENT, (uint32_t)c->dnode, (uint64_t)c->seconds * 1000000000 + (uint64_t)c->nanoseconds);
+    self->cpu = k_cpu_of(&s->proxy.region, c->src);
+    return true;
+}
+
 static PyObject *to_pair(const struct k_command *c, const uint8_t *payload) {
     PyObject *record = PyBytes_FromStringAndSize(NULL, K_WIRE_HEADER + (Py_ssize_t)c->len);
     if (!record) return NULL;
@@ -198,16 +212,6 @@ static PyObject *to_pair(const struct k_command *c, const uint8_t *payload) {
     k_wire_encode(c, at);
     memcpy(at + K_WIRE_HEADER, payload, (size_t)c->len);
     return Py_BuildValue("(iN)", (int)c->dnode, record);
-}
-
-static void date_command(struct k_command *c, uint64_t now_ns) {
-    struct timespec now = {.tv_sec = (time_t)(now_ns / 1000000000), .tv_nsec = (long)(now_ns % 1000000000)};
-    if (!now_ns) clock_gettime(CLOCK_REALTIME, &now);
-    c->seconds = now.tv_sec, c->nanoseconds = now.tv_nsec;
-}
-
-static uint64_t nanoseconds_of(const struct k_command *c) {
-    return (uint64_t)c->seconds * 1000000000 + (uint64_t)c->nanoseconds;
 }
 
 /* A set of node numbers as bits. */
@@ -228,10 +232,7 @@ static bool fill_skip(struct proxy *self, PyObject *nodes) {
 /* All that one VM has, as far as the limit goes. False: an exception. */
 static bool take_from(struct proxy *self, struct served *s, const uint8_t *skip, uint64_t now_ns, Py_ssize_t limit, PyObject *list) {
     struct k_command c;
-    while (PyList_Size(list) < limit && k_proxy_ready(&s->proxy) && k_proxy_take(&s->proxy, skip, &c, self->payload, LOCK_MS) == K_OK) {
-        date_command(&c, now_ns);
-        ledger_note(&self->ledger, LEDGER_SENT, (uint32_t)c.dnode, nanoseconds_of(&c));
-        self->cpu = k_cpu_of(&s->proxy.region, c.src);
+    while (PyList_Size(list) < limit && take_one(self, s, skip, now_ns, &c, self->payload)) {
         PyObject *pair = to_pair(&c, self->payload);
         int failed = !pair || PyList_Append(list, pair) < 0;
         Py_XDECREF(pair);
@@ -253,6 +254,38 @@ static PyObject *proxy_take(PyObject *object, PyObject *const *args, Py_ssize_t 
         if (!take_from(self, self->served[(self->next + i) % n], skipping ? self->skip : NULL, v[2].address, (Py_ssize_t)v[0].integer, list)) Py_CLEAR(list);
     if (self->n) self->next = (self->next + 1) % self->n;
     return list;
+}
+
+/* ---- take_runs --------------------------------------------------------------------------------------------------------- */
+
+static bool run_from(struct proxy *self, struct served *s, const uint8_t *skip, uint64_t now_ns, struct run *r) {
+    struct k_command c;
+    while (r->taken < r->limit && r->total < r->most && k_proxy_ready(&s->proxy)) {
+        uint8_t *at = run_end(r, self->room);
+        if (!at) return false;
+        if (!take_one(self, s, skip, now_ns, &c, at + K_WIRE_HEADER)) break;
+        if (!run_add(r, &c, at)) return false;
+    }
+    return !PyErr_Occurred();
+}
+
+static struct signature take_runs_signature = {"take_runs", 2, {
+    INT_PARAM("limit", 1, INT32_MAX, 64), INT_PARAM("nbytes", 1, INT32_MAX, 1 << 17), OBJECT_PARAM("skip"), ADDRESS_PARAM("now_ns"),
+}, {NULL}};
+
+static PyObject *proxy_take_runs(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    struct proxy *self = as_proxy(object);
+    union value v[PARAMS_MAX];
+    if (!parse_args(&take_runs_signature, args, nargs, kwnames, v)) return NULL;
+    bool skipping = v[2].object && v[2].object != Py_None;
+    if (skipping && !fill_skip(self, v[2].object)) return NULL;
+    struct run r = {.buffer = &self->buffer, .list = PyList_New(0), .limit = (Py_ssize_t)v[0].integer, .most = (size_t)v[1].integer};
+    bool ok = r.list;
+    for (size_t i = 0, n = self->sends ? self->n : 0; ok && i < n; i++)
+        ok = run_from(self, self->served[(self->next + i) % n], skipping ? self->skip : NULL, v[3].address, &r);
+    if (self->n) self->next = (self->next + 1) % self->n;
+    if (!ok || !run_finish(&r)) Py_CLEAR(r.list);
+    return r.list;
 }
 
 /* ---- put ---------------------------------------------------------------------------------------------------------------- */
@@ -396,6 +429,7 @@ static PyMethodDef methods[] = {
     {"add", proxy_add, METH_O, "add(region): serve a VM, in place of an earlier one with the same vmid."},
     {"remove", proxy_remove, METH_O, "remove(vmid): serve it no longer."},
     {"take", FASTCALL(proxy_take), "take(limit=64, skip=None, now_ns=0) -> [(node, record)]: what waits to be sent, oldest first."},
+    {"take_runs", FASTCALL(proxy_take_runs), "take_runs(limit, nbytes, skip=None, now_ns=0) -> [(node, records, count)]: what waits to be sent, oldest first, as buffers of records for one node each."},
     {"put", FASTCALL(proxy_put), "put(records, snode=-1) -> [(offset, code)]: deliver records; those that came to nothing."},
     {"arm", FASTCALL(proxy_arm), "arm(skip=None) -> bool: have the doorbell rung; False: there is something to take already."},
     {"ready", proxy_ready, METH_NOARGS, "ready() -> bool: whether there seems to be something to take, without a lock."},

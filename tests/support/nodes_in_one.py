@@ -100,6 +100,16 @@ class Node:
         return bool(self.rts(me) & waits)
 
 
+def split(records: bytes | bytearray) -> list[bytes]:
+    """The records of a run."""
+    parts, at = [], 0
+    while at < len(records):
+        length = int.from_bytes(records[at : at + 4], "little")
+        parts.append(bytes(records[at : at + length]))
+        at += length
+    return parts
+
+
 class Nodes:
     """Nodes 0 to n - 1, of one VM each, all connected to one another."""
 
@@ -121,10 +131,13 @@ class Nodes:
 
     def collect(self, number: int, limit: int = 64) -> int:
         """Put on the links what a node's sender proxy takes; how many commands."""
-        taken = self.nodes[number].proxy.take(limit)
-        for to, record in taken:
-            self.nodes[to].arriving[number].append(record)
-        return len(taken)
+        taken = 0
+        for to, records, count in self.nodes[number].proxy.take_runs(limit, 1 << 20):
+            parts = split(records)
+            assert len(parts) == count
+            self.nodes[to].arriving[number] += parts
+            taken += count
+        return taken
 
     def deliver(self, number: int, source: int) -> int:
         """Put all that has arrived at a node from another; how many commands."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from drvs.core import CODES, _core
-from support.nodes_in_one import BLOCKED, OK, USER, Node, Nodes
+from drvs.core import CODES, _core, decode_command
+from support.nodes_in_one import BLOCKED, OK, USER, Node, Nodes, split
 
 PIECE = 4096
 Place = tuple[int, int]
@@ -163,6 +163,24 @@ def test_messages_pass_a_large_copy(lab: Lab) -> None:
     assert sender.node.step(sender.endpoint, _core.SEND, server.endpoint, b"quick") == BLOCKED
     kinds = [command["cmd"] for _, command in sender.node.take(3)]
     assert kinds == [_core.CMD_COPYIN_DATA, _core.CMD_SEND_MSG, _core.CMD_COPYIN_DATA]
+
+
+def test_pieces_are_taken_together_as_far_as_was_asked_for(lab: Lab) -> None:
+    content = lab.fill(ME)
+    lab.wait((1, 0), (2, 0))
+    assert lab.ask(ME, ME, (1, 0), 20 * PIECE) == BLOCKED
+    other = lab[0, 1]
+    assert lab.ask((0, 1), (0, 1), (2, 0), 3 * PIECE) == BLOCKED
+    came: dict[int, bytes] = {1: b"", 2: b""}
+    while runs := lab.nodes[0].proxy.take_runs(64, 5 * PIECE):
+        assert sum(count for *_, count in runs) <= 5
+        for to, records, _ in runs:
+            came[to] += b"".join(decode_command(record)["payload"] for record in split(records))
+            lab.nodes[to].arriving[0] += split(records)
+    assert came == {1: content[: 20 * PIECE], 2: other.memory.raw[: 3 * PIECE]}
+    lab.nodes.carry()
+    assert lab.end(ME) == lab.end((0, 1)) == OK
+    assert lab[1, 0].memory.raw == content[: 20 * PIECE]
 
 
 def test_a_party_is_in_one_copy_at_a_time(lab: Lab) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from drvs.core import CODES, Proxy, Region, _core, decode_command, encode_command, refuse_command
-from support.nodes_in_one import BLOCKED, OK, USER, Nodes, route
+from support.nodes_in_one import BLOCKED, OK, USER, Nodes, route, split
 from support.regions import make_region
 
 CLIENT, SERVER = USER, USER + 1
@@ -108,6 +108,31 @@ def test_commands_come_oldest_first_and_full_links_are_left_alone(nodes: Nodes) 
     assert node.take(skip=frozenset({1, 2})) == []
     assert node.proxy.ready()
     assert [c["src"] for _, c in node.take()] == [callers[2], callers[4]]
+
+
+def test_what_goes_to_one_node_is_taken_as_one_buffer(nodes: Nodes) -> None:
+    node, far = nodes[0], nodes[2].bind(USER + 40)
+    assert node.bind_remote(far, 2) == OK
+    callers = [node.bind(USER + 10 + i) for i in range(6)]
+    for i, caller in enumerate(callers):
+        assert node.step(caller, _core.SEND, (server_of(nodes), far)[i // 2 % 2], b"%d" % i) == BLOCKED
+
+    def take(limit: int, nbytes: int, **options: Any) -> list[tuple[int, list[int]]]:
+        runs = node.proxy.take_runs(limit, nbytes, now_ns=1_000_000_007, **options)
+        for to, records, count in runs:
+            commands = [decode_command(record) for record in split(records)]
+            assert len(commands) == count
+            assert {(c["dnode"], c["time_ns"]) for c in commands} == {(to, 1_000_000_007)}
+            assert [c["payload"][8:9] for c in commands] == [b"%d" % callers.index(c["src"]) for c in commands]
+        return [(to, [callers.index(decode_command(r)["src"]) for r in split(records)]) for to, records, _ in runs]
+
+    assert take(64, 1, skip=frozenset({1})) == [(2, [2])], "one record may exceed it"
+    assert take(3, 1 << 20) == [(1, [0, 1]), (2, [3])]
+    assert take(64, 1 << 20, skip=frozenset({1, 2})) == []
+    assert take(64, 1 << 20) == [(1, [4, 5])]
+    assert node.proxy.take_runs(64, 1 << 20) == []
+    with pytest.raises(OverflowError, match="nbytes"):
+        node.proxy.take_runs(64, 0)
 
 
 def test_a_header_says_everything(nodes: Nodes) -> None:

@@ -138,6 +138,18 @@ class Carrier:
         """
         return self.core.take(limit, skip)
 
+    def take_runs(
+        self, limit: int, nbytes: int, skip: frozenset[int] | None = None
+    ) -> list[tuple[int, bytes | bytearray, int]]:
+        """Return commands that wait as buffers that can be sent as they are: (node, records, how many). Never waits.
+
+        Args:
+            limit: how many.
+            nbytes: how many bytes: what comes after them waits for the next call.
+            skip: nodes to leave alone.
+        """
+        return self.core.take_runs(limit, nbytes, skip)
+
     def wait(self, timeout: float) -> bool:
         """Sleep until there may be something to take, at most `timeout` seconds; `core.arm` must have said True.
 

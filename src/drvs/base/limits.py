@@ -127,6 +127,7 @@ LINK_SLEEP_MS = _limit("link_sleep_ms", 1000, "ms that the proxies sleep at most
 LINKS_RESTARTS = _limit("links_restarts", 16, "times that noded starts the proxies again because they ended")
 LINKS_STEADY_MS = _limit("links_steady_ms", 60000, "ms after which proxies that ended count as having worked")
 TAKE_COMMANDS = _limit("take_commands", 64, "commands taken from the VMs between two looks at the links")
+TAKE_BYTES = _limit("take_bytes", 1 << 17, "bytes taken between two looks at the links, but for one record")
 ENDS_KEPT = _limit("ends_kept", 10000, "ends of endpoints that are kept for peers that may not have heard of them")
 PUT_TRIES = _limit("put_tries", 3, "times that a command is put again because the lock of its VM did not come")
 NOTES_AT_ONCE = 16

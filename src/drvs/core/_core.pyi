@@ -806,6 +806,16 @@ class Proxy:
             skip: nodes to leave alone, whose links are full.
             now_ns: CLOCK_REALTIME for the records; 0: as it is.
         """
+    def take_runs(
+        self, limit: int, nbytes: int, skip: frozenset[int] | None = None, now_ns: int = 0
+    ) -> list[tuple[int, bytes | bytearray, int]]:
+        """Like `take`, with the records that go to one node behind each other in one buffer: (node, records, count).
+
+        Args:
+            limit: how many records.
+            nbytes: how many bytes; one record may exceed it.
+            skip, now_ns: as above.
+        """
     def put(self, records: Buffer, snode: int = -1) -> list[tuple[int, int]]:
         """Deliver records, one after the other. Returns (offset, code) of those that came to nothing, and of which the
         other side has not been told: BADVMID, VMNOTRUN, BADNODEID, NOVMNODE, NOPROXY, NOTCONN, RANGE, or TIMEDOUT if

@@ -48,9 +48,11 @@ class Hands:
         self.put = proxy.put
         self._most, self._time_ns = most, time_ns
 
-    def take(self, limit: int = 64, skip: frozenset[int] | None = None) -> list[tuple[int, bytes]]:
+    def take_runs(
+        self, limit: int, nbytes: int, skip: frozenset[int] | None = None
+    ) -> list[tuple[int, bytes | bytearray, int]]:
         """Return commands that wait."""
-        return self.core.take(min(limit, self._most), skip, now_ns=self._time_ns())
+        return self.core.take_runs(min(limit, self._most), nbytes, skip, now_ns=self._time_ns())
 
 
 class SimProxies(Proxies):

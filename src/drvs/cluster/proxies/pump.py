@@ -1,8 +1,9 @@
 """Commands from the VMs to the links, and back.
 
-No waiting and no timer for batches: what waits is drained in one go, so commands that wait together leave together. A
-node whose link has too much under way is left alone meanwhile: its commands stay in the core's queue, where each
-process has one at most, and so wait where their senders do.
+No waiting and no timer for batches: what waits is drained in one go, so commands that wait together leave together. Of
+large copies a part is drained at a time, so that it is on its way while the next is read. A node whose link has too
+much under way is left alone meanwhile: its commands stay in the core's queue, where each process has one at most, and
+so wait where their senders do.
 """
 
 from typing import Protocol
@@ -11,14 +12,16 @@ from drvs import core
 from drvs.base import limits
 from drvs.base.codes import Code
 
-Buffer = bytes | memoryview
+Buffer = bytes | bytearray | memoryview
 
 
 class Sender(Protocol):
     """The sender's hands (`drvs.api.carrier.Carrier`)."""
 
-    def take(self, limit: int = 64, skip: frozenset[int] | None = None) -> list[tuple[int, bytes]]:
-        """Return commands that wait: (node, record)."""
+    def take_runs(
+        self, limit: int, nbytes: int, skip: frozenset[int] | None = None
+    ) -> list[tuple[int, bytes | bytearray, int]]:
+        """Return commands that wait: (node, records, how many)."""
 
 
 class Receiver(Protocol):
@@ -52,20 +55,12 @@ class Pump:
         """Take what waits and queue it at the links. True: there was something."""
         if self._full:
             self._full = frozenset(node for node in self._full if self._outlet.full(node))
-        taken = self._sender.take(limits.TAKE_COMMANDS, self._full or None)
-        if not taken:
-            return False
-        if len(taken) == 1:
-            self._send(*taken[0], 1)
-            return True
-        by_node: dict[int, list[bytes]] = {}
-        for node, record in taken:
-            by_node.setdefault(node, []).append(record)
-        for node, records in by_node.items():
-            self._send(node, b"".join(records), len(records))
-        return True
+        runs = self._sender.take_runs(limits.TAKE_COMMANDS, limits.TAKE_BYTES, self._full or None)
+        for node, blob, count in runs:
+            self._send(node, blob, count)
+        return bool(runs)
 
-    def _send(self, node: int, blob: bytes, count: int) -> None:
+    def _send(self, node: int, blob: bytes | bytearray, count: int) -> None:
         """Queue records; where there is no session any more they are lost, and the core ends their calls (NOTCONN)."""
         try:
             if self._outlet.send_records(node, blob, count):
