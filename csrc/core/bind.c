@@ -193,6 +193,13 @@ int k_step_unbind(struct k_region *region, uint32_t me, uint32_t slot, uint32_t 
     return code;
 }
 
+int k_start_unbind(struct k_txn *t, uint32_t index, uint32_t incarnation, int verdict) {
+    enum { STEPS = 8 }; /* a stand-in is quietened first */
+    int code = K_MORE;
+    for (int i = 0; code == K_MORE && i < STEPS && !(k_slot_at(t->region, index)->rts & K_RTS_CLOSING); i++) code = unbind(t, index, incarnation, verdict, true);
+    return code == K_MORE ? K_OK : code;
+}
+
 int k_unbind(struct k_region *region, uint32_t me, uint32_t slot, uint32_t incarnation, int verdict, bool force, int lock_ms) {
     uint32_t steps = region->members * 3 + region->limits.notes * 2 + 16; /* a sound region needs fewer */
     int code = K_MORE;

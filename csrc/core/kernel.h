@@ -154,6 +154,9 @@ int k_send(struct k_txn *t, struct k_call *call, bool request);
 
 /* The parties of the copy that `s` runs may go on (bind.c). */
 void k_release_parties(struct k_txn *t, struct k_slot *s);
+/* The first steps of an unbinding, within a lock hold that did something else: from here on nobody finds the slot. k_unbind goes on with the
+ * rest. Commits of its own. */
+int k_start_unbind(struct k_txn *t, uint32_t index, uint32_t incarnation, int verdict);
 
 /* Start a receive (ipc.c); also the second half of reply-and-receive. */
 int k_receive(struct k_txn *t, struct k_call *call);

@@ -217,14 +217,17 @@ bool k_is_dead(int code, bool called) {
     return code == K_DSTDIED || code == K_RMTPROC || code == K_ENDPOINT || (called && code == K_SRCDIED);
 }
 
-int k_bury_stand_in(struct k_putting *p, int32_t endpoint) {
+int k_begin_burial(struct k_putting *p, int32_t endpoint, struct k_burial *burial) {
     uint32_t index;
     if (!k_endpoint_decode(&p->proxy->region, endpoint, &index)) return K_OK;
     const struct k_slot *s = k_slot_at(&p->proxy->region, index);
-    uint32_t incarnation = k_peek(&s->incarnation); /* before the rest: whoever is bound there later has another */
-    atomic_thread_fence(memory_order_acquire);
     if (!k_is_bound(s) || !k_is_remote(s) || s->misc & K_MISC_BACKUP || s->endpoint != endpoint || s->node != p->c->snode) return K_OK;
-    return unbind_stand_in(p, index, incarnation);
+    *burial = (struct k_burial){true, index, s->incarnation};
+    return k_start_unbind(&p->t, index, s->incarnation, K_SRCDIED);
+}
+
+int k_finish_burial(struct k_putting *p, const struct k_burial *burial) {
+    return burial->begun ? unbind_stand_in(p, burial->index, burial->incarnation) : K_OK;
 }
 
 static int put_ack(struct k_putting *p) {
@@ -233,11 +236,12 @@ static int put_ack(struct k_putting *p) {
     int code = k_put_enter(p);
     if (code != K_OK) return code;
     struct k_slot *s = k_slot_at(&p->proxy->region, index);
-    bool awaited = awaits_ack(&p->t, s, p->c);
+    struct k_burial burial = {.begun = false};
+    bool awaited = awaits_ack(&p->t, s, p->c), dead = k_is_dead(p->c->rcode, p->c->cmd == K_CMD_SNDREC_ACK);
     if (awaited) code = end_caller(&p->t, s, index, p->c->rcode);
+    if (awaited && dead && code == K_OK) code = k_begin_burial(p, p->c->src, &burial);
     k_put_leave(p);
-    bool dead = awaited && k_is_dead(p->c->rcode, p->c->cmd == K_CMD_SNDREC_ACK);
-    return code == K_OK && dead ? k_bury_stand_in(p, p->c->src) : code;
+    return code == K_OK ? k_finish_burial(p, &burial) : code;
 }
 
 /* ---- CANCEL ------------------------------------------------------------------------------------------------------------------ */

@@ -44,8 +44,11 @@ bool k_is_late(const struct k_putting *p);
 int k_acknowledge(struct k_putting *p, int32_t cmd, int code);
 /* The code says that the process which the command went to is dead (`called`: or died before it answered). */
 bool k_is_dead(int code, bool called);
-/* The process is dead, its node says: unbind its slot. */
-int k_bury_stand_in(struct k_putting *p, int32_t endpoint);
+/* The process is dead, its node says. Under the lock that its caller's wait ends with: whoever looks for it next does not find it. */
+struct k_burial { bool begun; uint32_t index, incarnation; };
+int k_begin_burial(struct k_putting *p, int32_t endpoint, struct k_burial *burial);
+/* Without the lock: those who still wait on it go on, and its slot becomes free. */
+int k_finish_burial(struct k_putting *p, const struct k_burial *burial);
 
 /* All commands of copies (farcopy.c). */
 int k_put_copy(struct k_putting *p);

@@ -234,9 +234,9 @@ static int end_requester(struct k_txn *t, uint32_t index, int code) {
     return k_commit(t);
 }
 
-static int bury_party(struct k_putting *p) {
-    if (p->c->rcode == K_SRCDIED) return k_bury_stand_in(p, p->c->v.src);
-    return p->c->rcode == K_DSTDIED ? k_bury_stand_in(p, p->c->v.dst) : K_OK;
+static int begin_burial(struct k_putting *p, struct k_burial *burial) {
+    if (p->c->rcode == K_SRCDIED) return k_begin_burial(p, p->c->v.src, burial);
+    return p->c->rcode == K_DSTDIED ? k_begin_burial(p, p->c->v.dst, burial) : K_OK;
 }
 
 static bool is_inside(const struct k_slot *q, const struct k_command *c) {
@@ -277,9 +277,11 @@ static int put_answer(struct k_putting *p) {
     if (code != K_OK) return code;
     bool awaited = awaits(&p->t, k_slot_at(&p->proxy->region, qi), p->c), data = k_cmd_has_data(p->c->cmd) && p->c->rcode == K_OK;
     p->t.me = qi;
+    struct k_burial burial = {.begun = false};
     if (awaited) code = data ? receive_answer(p, qi) : end_requester(&p->t, qi, p->c->rcode);
+    if (awaited && code == K_OK) code = begin_burial(p, &burial);
     k_put_leave(p);
-    return code == K_OK && awaited ? bury_party(p) : code;
+    return code == K_OK ? k_finish_burial(p, &burial) : code;
 }
 
 /* ---- what is it? ------------------------------------------------------------------------------------------------------------------- */
