@@ -6,7 +6,7 @@
  *   kernel    transitions: one operation under the VM's lock, never sleeping            ipc.c notify.c bind.c copy.c priv.c
  *             and what of them crosses to other nodes                                   route.c remote.c outbox.c farcopy.c cut.c
  *   handle    one endpoint as its owner uses it: blocks, spins, times out               handle.c
- *   proxy     commands taken for other nodes and put from there                         proxy.c takecopy.c put.c putcopy.c wire.c
+ *   proxy     commands taken for other nodes and put from there                         proxy.c takecopy.c put.c putcopy.c window.c wire.c
  *
  * Lock order: the VM lock is the only lock. A transition returns K_OK or a negative code when it is DONE, K_BLOCKED when the
  * caller now waits in its slot. Nothing on the path of a message allocates or logs,
@@ -22,6 +22,7 @@
 #include "codes.h"
 #include "command.h"
 #include "layout.h"
+#include "window.h"
 
 /* ---- region ------------------------------------------------------------------------------------------------- */
 
@@ -226,6 +227,7 @@ struct k_proxy {
     uint64_t *members;         /* as in a handle */
     k_copy_fallback *fallback; /* who copies where Linux refuses it; may be NULL */
     void *context;
+    struct k_windows windows;  /* memory of members that is mapped here */
 };
 
 /* `px` is below nr_proxies, `node` is the node it runs on. */
@@ -240,6 +242,8 @@ uint32_t k_proxy_room(const struct k_proxy *proxy);
 int k_proxy_put(struct k_proxy *proxy, const struct k_command *c, const void *payload, int lock_ms);
 /* Ask for the doorbell. K_OK; K_AGAIN: there is something to take already, for a node without a bit in `skip`. */
 int k_proxy_arm(struct k_proxy *proxy, const uint8_t *skip, int lock_ms);
+/* Let go of what is not used any more. Call it before sleeping, where k_proxy_arm is not called. */
+void k_proxy_rest(struct k_proxy *proxy);
 /* There seems to be something to take. No lock. */
 bool k_proxy_ready(const struct k_proxy *proxy);
 

@@ -21,6 +21,7 @@ int k_proxy_open(struct k_proxy *proxy, const struct k_region *region, uint32_t 
 }
 
 void k_proxy_close(struct k_proxy *proxy) {
+    k_windows_close(&proxy->windows);
     if (proxy->members) munmap(proxy->members, proxy->region.members * sizeof *proxy->members);
     proxy->members = NULL;
 }
@@ -92,9 +93,14 @@ static int arm(struct k_txn *t, const struct k_proxy *proxy, const uint8_t *skip
     return k_commit(t);
 }
 
+void k_proxy_rest(struct k_proxy *proxy) {
+    k_windows_sweep(&proxy->windows);
+}
+
 int k_proxy_arm(struct k_proxy *proxy, const uint8_t *skip, int lock_ms) {
     struct k_txn t;
     if (!skip && k_proxy_ready(proxy)) return K_AGAIN;
+    k_proxy_rest(proxy);
     int code = k_proxy_enter(proxy, &t, K_PROXY_SENDER, lock_ms);
     return code == K_OK ? k_leave_with(&t, arm(&t, proxy, skip)) : code;
 }

@@ -300,6 +300,7 @@ int k_proxy_put(struct k_proxy *proxy, const struct k_command *c, const void *pa
     struct k_putting p = {.proxy = proxy, .c = c, .payload = payload, .lock_ms = lock_ms};
     uint32_t index;
     int code = check_header(proxy, c);
+    k_proxy_rest(proxy);
     if (code != K_OK) return code;
     switch (c->cmd) {
     case K_CMD_SEND_MSG: return as_sender(&p, put_plain_send);

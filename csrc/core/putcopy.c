@@ -84,6 +84,7 @@ static int write_piece(struct k_putting *p, uint32_t party) {
     };
     if (!copy.bytes) return K_OK;
     int code = k_believe(&proxy->region, &proxy->members, proxy->pid, party, &copy.dst_pid, K_DSTDIED);
+    if (code == K_OK && k_copy_mapped(proxy, copy.dst_pid, copy.dst_address, (void *)(uintptr_t)p->payload, copy.bytes, true)) return K_OK;
     return code == K_OK ? k_copy_trusted(&copy, proxy->pid, k_piece_max(&proxy->region), proxy->fallback, proxy->context) : code;
 }
 
@@ -200,7 +201,7 @@ static int copy_here(struct k_putting *p, uint32_t src, uint32_t dst) {
 
 static int put_local(struct k_putting *p) {
     uint32_t src, dst, me = p->t.me, incarnation = k_me(&p->t)->incarnation;
-    if (k_is_late(p)) return K_OK;
+    if (k_is_late(p) && !is_under_way(p)) return K_OK; /* under way: it is put again, because the lock did not come in the middle */
     int code = hold_both(p, &src, &dst);
     if (code == K_BADVMID) return code;
     if (code != K_OK) return end(p, code);

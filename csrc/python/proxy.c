@@ -361,6 +361,13 @@ static PyObject *proxy_look(PyObject *object, PyObject *const *args, Py_ssize_t 
 
 static struct signature arm_signature = {"arm", 0, {OBJECT_PARAM("skip")}, {NULL}};
 
+static PyObject *proxy_rest(PyObject *object, PyObject *unused) {
+    const struct proxy *self = as_proxy(object);
+    (void)unused;
+    for (size_t i = 0; i < self->n; i++) k_proxy_rest(&self->served[i]->proxy);
+    Py_RETURN_NONE;
+}
+
 static PyObject *proxy_arm(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
     struct proxy *self = as_proxy(object);
     union value v[PARAMS_MAX];
@@ -431,6 +438,7 @@ static PyMethodDef methods[] = {
     {"take", FASTCALL(proxy_take), "take(limit=64, skip=None, now_ns=0) -> [(node, record)]: what waits to be sent, oldest first."},
     {"take_runs", FASTCALL(proxy_take_runs), "take_runs(limit, nbytes, skip=None, now_ns=0) -> [(node, records, count)]: what waits to be sent, oldest first, as buffers of records for one node each."},
     {"put", FASTCALL(proxy_put), "put(records, snode=-1) -> [(offset, code)]: deliver records; those that came to nothing."},
+    {"rest", proxy_rest, METH_NOARGS, "rest(): let go of memory of processes that is mapped and not used any more."},
     {"arm", FASTCALL(proxy_arm), "arm(skip=None) -> bool: have the doorbell rung; False: there is something to take already."},
     {"ready", proxy_ready, METH_NOARGS, "ready() -> bool: whether there seems to be something to take, without a lock."},
     {"look", FASTCALL(proxy_look), "look(fd, until_ns) -> int: look on: 1 ready(), 2 fd is readable, 0 neither until then, or it should not be tried."},

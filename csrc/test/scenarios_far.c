@@ -77,7 +77,13 @@ static int put_plain(struct world *w, int32_t cmd, uint32_t to) {
 }
 
 static int put_send_B(struct world *w) { return put_plain(w, K_CMD_SEND_MSG, B); }
-static int put_send_C(struct world *w) { return put_plain(w, K_CMD_SEND_MSG, C); }
+/* Its next call. */
+static int put_send_C(struct world *w) {
+    struct k_command c = from_G(w, K_CMD_SEND_MSG, C);
+    c.call = CALL + 1;
+    return put(w, &c);
+}
+
 static int put_request_B(struct world *w) { return put_plain(w, K_CMD_SNDREC_MSG, B); }
 static int put_request_A(struct world *w) { return put_plain(w, K_CMD_SNDREC_MSG, A); }
 static int put_notify_B(struct world *w) { return put_plain(w, K_CMD_NTFY_MSG, B); }

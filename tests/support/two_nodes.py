@@ -129,7 +129,9 @@ class Mover:
             going = b"".join(record for _, record in sender.take(256))
             if going:
                 self.send(going)
+                self.put()
             elif sender.core.arm():
+                self.pair.receiver.core.rest()
                 ready = dict(poll.poll(1000))
                 sender.wait(0)
                 if self.link.fileno() in ready and not self.deliver():
@@ -146,9 +148,14 @@ class Mover:
                 self.coming += self.link.recv(1 << 16)
 
     def deliver(self) -> bool:
-        """Put the whole records that have come; False at the end of the link."""
+        """Take what has come; False at the end of the link."""
         data = self.link.recv(1 << 20)
         self.coming += data
+        self.put()
+        return bool(data)
+
+    def put(self) -> None:
+        """Put the whole records that have come."""
         end = 0
         while end + 4 <= len(self.coming):
             length = int.from_bytes(self.coming[end : end + 4], "little")
@@ -161,4 +168,3 @@ class Mover:
             refusal = refuse_command(whole[offset:], code)
             if refusal is not None:
                 self.send(refusal[1])
-        return bool(data)

@@ -158,6 +158,7 @@ class Carrier:
         Raises:
             Unreachable: the pair is not registered any more.
         """
+        self.core.rest()
         events = self._epoll.poll(min(timeout, self.LONGEST_SLEEP))
         if any(fd == self.changed_fd for fd, _ in events):
             self.refresh()

@@ -831,6 +831,9 @@ class Proxy:
     def arm(self, skip: frozenset[int] | None = None) -> bool:
         """Have the doorbell rung when there is something more to take. False: there is already, for a node that is not
         in `skip`."""
+    def rest(self) -> None:
+        """Let go of memory of processes that is mapped here and was not used for a second or two. `arm` and `put` do
+        it, too; a receiver that sleeps for long calls it before."""
     def ready(self) -> bool:
         """Whether there seems to be something to take; a look without any lock, for spinning."""
     def look(self, fd: int, until_ns: int) -> int:

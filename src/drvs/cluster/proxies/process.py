@@ -113,6 +113,7 @@ class Proxies:
             return
         timeout = 0.0
         if self._sender.core.arm(self._pump.full):
+            self._receiver.core.rest()
             timeout = min(limits.LINK_SLEEP_MS / 1000, max(0.0, self._links.deadline - time.monotonic()))
         for fd, mask in self._epoll.poll(timeout, 64):
             self._ready(fd, mask)
