@@ -41,6 +41,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     nowait: float = 0.06
     #: Probability that a process looks a name up again before it uses an endpoint that it knows.
     lookup: float = 0.1
+    #: Only in a history that ends by messages, which in a large cluster otherwise soon is nothing but signs of life
+    #: between processes that wait for each other: mean seconds after which a process loses patience with a call
+    #: without a limit, and the probability that who has no request to answer does what servers and clients mostly do:
+    #: serve, and call servers.
+    patience_s: float = 0.3
+    diligence: float = 0.8
     #: Bytes of each process's memory, and so of a copy at most.
     memory_bytes: int = 500
     #: Bytes of one piece of a copy.

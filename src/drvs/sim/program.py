@@ -56,23 +56,33 @@ class Program:
             if what != "later":
                 self._answer(process, request, REPLY if what == "reply" else SEND)
                 return
-        names, weights = self._mixes[self._is_server(process)]
+        server = self._is_server(process)
+        if self._options.messages and dice.random() < self._options.diligence:
+            self._work(process, server=server)
+            return
+        names, weights = self._mixes[server]
         self._ways[dice.choices(names, weights)[0]](process)
 
     def _is_server(self, process: Process) -> bool:
-        """The first half of each node's processes are."""
+        """Every other one is."""
         return process.slot % 2 == 0
+
+    def _work(self, process: Process, *, server: bool) -> None:
+        """Serve; or call a server."""
+        if server:
+            self._receive(process)
+            return
+        name = self._world.some_server(process.dice, process.space.vmid)
+        self._to(process, SENDREC if process.dice.random() < 0.7 else SEND, name)
 
     # ---- whom ----
 
-    def _peer(self, process: Process) -> tuple[str, int] | None:
-        """Choose somebody and find him: name and endpoint."""
-        dice, world, space = process.dice, self._world, process.space
-        name = world.some_name(dice, space.vmid, process.name)
+    def _find(self, process: Process, name: str) -> int | None:
+        """Return the endpoint of a name, as the process knows it or finds it."""
         endpoint = process.known.get(name)
-        if endpoint is None or dice.random() < self._options.lookup:
+        if endpoint is None or process.dice.random() < self._options.lookup:
             endpoint = self._look_up(process, name)
-        return None if endpoint is None else (name, endpoint)
+        return endpoint
 
     def _look_up(self, process: Process, name: str) -> int | None:
         """Ask noded for a name."""
@@ -102,14 +112,18 @@ class Program:
         elif dice.random() < options.timed:
             verdict = INTR if dice.random() < 0.2 else TIMEDOUT
             self._world.agenda.after(soon(dice, options.timeout_s), process.give_up, call, verdict)
+        elif options.messages and op != VCOPY:
+            self._world.agenda.after(soon(dice, options.patience_s), process.give_up, call, INTR)
         return call
 
     def _to_somebody(self, process: Process, op: int) -> None:
-        found = self._peer(process)
-        if found is None:
+        self._to(process, op, self._world.some_name(process.dice, process.space.vmid, process.name))
+
+    def _to(self, process: Process, op: int, name: str) -> None:
+        endpoint = self._find(process, name)
+        if endpoint is None:
             self.think(process)
             return
-        name, endpoint = found
         call = self._call(process, op, endpoint, self._world.node_of(name))
         if op == NOTIFY:
             call.value = 1 << process.dice.randrange(31)

@@ -74,7 +74,8 @@ class SimProxies(Proxies):
         for scheme in ("tcp", "udp"):
             self._links.listen(Address(scheme, str(number), 1))
         proxy = Proxy(0, number)
-        for space in noded.spaces.values():
+        self._spaces = [*noded.spaces.values()]
+        for space in self._spaces:
             proxy.add(space.region)
         hands = Hands(proxy, options.take, lambda: int(network.agenda.now * 1e9))
         self._sender: Any = hands
@@ -106,23 +107,34 @@ class SimProxies(Proxies):
 
     def turn(self, now: float) -> bool:
         """Do what there is to do. False: the proxies sleep now, and the doorbells are armed."""
+        links, spaces = self._links, self._spaces
         for _ in range(ROUNDS):
-            busy = self._pump.send()
-            self._take(self._links.flush(now))
-            if self._links.deadline <= now:
-                self._take(self._links.tick(now))
+            busy = False
+            for space in spaces:
+                if not space.queue_is_empty:
+                    busy = self._pump.send()
+                    break
+            if events := links.flush(now):
+                self._take(events)
+            if links.deadline <= now:
+                self._take(links.tick(now))
             if not self._look(now) and not busy and self._core.arm(self._pump.full):
                 return False
         return True
 
     def _look(self, now: float) -> bool:
         """Take what has arrived, from the network and from noded."""
-        ready, self._host.ready = self._host.ready, {}
-        for fd, mask in ready.items():
-            self._take(self._links.ready(fd, mask, now))
-        news, self._noded.news[:] = [*self._noded.news], []
-        for tell in news:
-            self._do(tell(self._membership))
+        ready = self._host.ready
+        if ready:
+            self._host.ready = {}
+            for fd, mask in ready.items():
+                if events := self._links.ready(fd, mask, now):
+                    self._take(events)
+        news = self._noded.news[:]
+        if news:
+            self._noded.news.clear()
+            for tell in news:
+                self._do(tell(self._membership))
         return bool(ready or news)
 
     # ---- what the simulation wants to know ----

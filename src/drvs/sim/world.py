@@ -57,6 +57,7 @@ class World:
             vmid: [self.name(n, vmid, i) for n in span for i in range(options.processes)]
             for vmid, span in self._vms.items()
         }
+        self._servers = {vmid: names[::2] for vmid, names in self._names.items()}
         self._home = {
             self.name(n, vmid, i): (n, vmid, i)
             for vmid, span in self._vms.items()
@@ -166,6 +167,10 @@ class World:
         names = self._names[vmid]
         name = chance.choice(names)
         return name if name != but else names[names.index(name) - 1]
+
+    def some_server(self, chance: random.Random, vmid: int) -> str:
+        """Choose a name of a VM whose process mostly serves."""
+        return chance.choice(self._servers[vmid])
 
     def somebody(self, chance: random.Random, process: Process) -> Process | None:
         """Choose another living process of the same VM."""
