@@ -225,7 +225,10 @@ class Links:
     def tick(self, now: float) -> list[Event]:
         """Do what is due."""
         events: list[Event] = []
-        for thing in self._timers.due(now):
+        due = self._timers.due(now)
+        if not due:  # everything was put off
+            return events
+        for thing in due:
             if isinstance(thing, Carrier):
                 events += thing.connection.tick(now) + self.settle(thing, now)
             elif isinstance(thing, Session):
