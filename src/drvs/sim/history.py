@@ -118,6 +118,7 @@ class History:
         """Return a new call, which is not made yet."""
         call = Call(len(self.calls) + 1, process, op, peer, node, self.now())
         self.calls.append(call)
+        process.calls.append(call)
         return call
 
     def made(self, call: Call) -> None:

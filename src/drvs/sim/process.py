@@ -46,6 +46,8 @@ class Process:
         space.names[name] = self
         self.alive = True
         self.call: Call | None = None
+        #: All that it has called, in this order.
+        self.calls: list[Call] = []
         self.dice = dice(self.world.seed, "process", name, self.since)
         self.rts_at, self.seq_at, self.waiting_at = (space.at(slot, field) for field in ("rts", "seq", "waiting"))
         self.seq = 0

@@ -6,6 +6,7 @@ calls of its own, or waits for some. A few wait without a limit, so that forgott
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from drvs.core import CODES
@@ -27,6 +28,11 @@ ANSWERING = {"reply": 55, "send": 10, "copy": 20, "later": 15}
 TIMEDOUT, INTR = CODES["TIMEDOUT"], CODES["INTR"]
 
 
+def _mix(weights: dict[str, int]) -> tuple[list[str], list[int]]:
+    """Return what there is to choose from, and the sums of the weights up to each."""
+    return [*weights], [*itertools.accumulate(weights.values())]
+
+
 class Program:
     """The program of all processes."""
 
@@ -35,8 +41,8 @@ class Program:
         self._options = world.options
         self._history = world.history
         self._ways = {**{name: getattr(self, f"_{name}") for name in SERVER}}
-        self._mixes = {True: (list(SERVER), list(SERVER.values())), False: (list(CLIENT), list(CLIENT.values()))}
-        self._answers = (list(ANSWERING), list(ANSWERING.values()))
+        self._mixes = {True: _mix(SERVER), False: _mix(CLIENT)}
+        self._answers = _mix(ANSWERING)
 
     def think(self, process: Process) -> None:
         """Let a process do something later."""
@@ -49,7 +55,8 @@ class Program:
         dice = process.dice
         if process.requests and dice.random() < 0.8:
             request = dice.choice([*process.requests.values()])
-            what = dice.choices(*self._answers)[0]
+            ways, sums = self._answers
+            what = dice.choices(ways, cum_weights=sums)[0]
             if what == "copy":
                 self._copy_for(process, request)
                 return
@@ -60,8 +67,8 @@ class Program:
         if self._options.messages and dice.random() < self._options.diligence:
             self._work(process, server=server)
             return
-        names, weights = self._mixes[server]
-        self._ways[dice.choices(names, weights)[0]](process)
+        names, sums = self._mixes[server]
+        self._ways[dice.choices(names, cum_weights=sums)[0]](process)
 
     def _is_server(self, process: Process) -> bool:
         """Every other one is."""

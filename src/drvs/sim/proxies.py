@@ -15,7 +15,7 @@ from drvs.cluster.wire.hello import Limits
 from drvs.core import Proxy
 from drvs.sim.datagrams import Datagrams
 from drvs.sim.dice import dice
-from drvs.sim.space import NR_TASKS
+from drvs.sim.space import EMPTY, NR_TASKS
 from drvs.sim.streams import Streams
 from drvs.sim.violation import Violation
 
@@ -45,12 +45,19 @@ class Hands:
 
     def __init__(self, proxy: Proxy, most: int, time_ns: Callable[[], int]) -> None:
         self.core = proxy
-        self.put = proxy.put
+        #: They have changed something in a region.
+        self.used = False
         self._most, self._time_ns = most, time_ns
 
     def take(self, limit: int = 64, skip: frozenset[int] | None = None) -> list[tuple[int, bytes]]:
         """Return commands that wait."""
+        self.used = True
         return self.core.take(min(limit, self._most), skip, now_ns=self._time_ns())
+
+    def put(self, records: bytes | memoryview, snode: int = -1) -> list[tuple[int, int]]:
+        """Deliver records."""
+        self.used = True
+        return self.core.put(records, snode)
 
 
 class SimProxies(Proxies):
@@ -74,10 +81,10 @@ class SimProxies(Proxies):
         for scheme in ("tcp", "udp"):
             self._links.listen(Address(scheme, str(number), 1))
         proxy = Proxy(0, number)
-        self._spaces = [*noded.spaces.values()]
-        for space in self._spaces:
+        self._queues = [space.queue for space in noded.spaces.values()]
+        for space in noded.spaces.values():
             proxy.add(space.region)
-        hands = Hands(proxy, options.take, lambda: int(network.agenda.now * 1e9))
+        self._hands = hands = Hands(proxy, options.take, lambda: int(network.agenda.now * 1e9))
         self._sender: Any = hands
         self._receiver: Any = hands
         self._pump = Pump(number, hands, hands, self._links)
@@ -107,11 +114,11 @@ class SimProxies(Proxies):
 
     def turn(self, now: float) -> bool:
         """Do what there is to do. False: the proxies sleep now, and the doorbells are armed."""
-        links, spaces = self._links, self._spaces
+        links, queues = self._links, self._queues
         for _ in range(ROUNDS):
             busy = False
-            for space in spaces:
-                if not space.queue_is_empty:
+            for words, head in queues:
+                if words[head] != EMPTY:
                     busy = self._pump.send()
                     break
             if events := links.flush(now):
@@ -121,6 +128,17 @@ class SimProxies(Proxies):
             if not self._look(now) and not busy and self._core.arm(self._pump.full):
                 return False
         return True
+
+    def tick(self, now: float) -> bool:
+        """Do what is due at the links, while the proxies sleep. False: something has come of it, and a turn is due."""
+        links = self._links
+        self._take(events := links.flush(now) + links.tick(now))
+        return not events
+
+    def have_touched(self) -> bool:
+        """Say whether they may have changed something in a region since this was asked last."""
+        used, self._hands.used = self._hands.used, False
+        return used
 
     def _look(self, now: float) -> bool:
         """Take what has arrived, from the network and from noded."""
@@ -167,7 +185,12 @@ class SimProxies(Proxies):
                 self._tell_trace("-> %d gone %d", node, endpoint)
             case ForgetNode(node):
                 self._tell_trace("-> %d forgot", node)
+        self._hands.used = True
         super()._act(action)
+
+    def _links_changed(self, event: Event) -> None:
+        self._hands.used = True
+        super()._links_changed(event)
 
     def _note(self, text: str) -> None:
         """A line for noded's log; but what goes well is seen elsewhere."""

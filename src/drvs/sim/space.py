@@ -28,6 +28,8 @@ BLOCKED = RTS_SENDING | RTS_RECEIVING | RTS_ONCOPY | RTS_RMTOPER
 SLOT_BYTES = LAYOUT["slot_bytes"]
 NR_TASKS = 4
 NR_SYSPROCS = 6
+#: What the head of an empty queue holds.
+EMPTY = 0xFFFFFFFF
 
 
 class Arena:
@@ -77,7 +79,9 @@ class Space:
         self._slots = self.region.layout["slots"]
         self._bell, self._ring = bell, ring
         sender = self.region.members + KERNEL_SLOTS
-        self._armed_at, self._queue_at = self.at(sender, "armed"), self.at(sender, "px_head")
+        self._armed_at = self.at(sender, "armed")
+        #: The word at which the queue of what waits for the proxies begins: `words`, and its number.
+        self.queue = self.words, self.at(sender, "px_head")
         self._armed = False
 
     def at(self, slot: int, field: str) -> int:
@@ -125,7 +129,8 @@ class Space:
     @property
     def queue_is_empty(self) -> bool:
         """Whether nothing waits for the proxies."""
-        return self.words[self._queue_at] == 0xFFFFFFFF
+        words, head = self.queue
+        return words[head] == EMPTY
 
     def audit(self) -> list[str]:
         """Return what does not hold: of the region, and of those who sleep in it."""

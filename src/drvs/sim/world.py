@@ -70,7 +70,8 @@ class World:
         self.delivery = Delivery(self)
         self.history.checkers = [self.delivery, Ends(self), self.notices, self.copies]
         self.program = Program(self)
-        self._restless = 0  # the node that was not at rest when `rest` looked last
+        #: Nodes that something has happened to since they were found at rest.
+        self.restless: dict[Node, None] = {}
         self.nodes = [Node(self, number) for number in range(options.nodes)]
         self.accidents = Accidents(self)
         for node in self.nodes:
@@ -160,7 +161,10 @@ class World:
 
     def living(self, vmid: int, endpoint: int) -> Process | None:
         """Return who has an endpoint now."""
-        return next((process for process in self.sender_of(vmid, endpoint) if process.alive), None)
+        for process in reversed(self._by_endpoint.get((vmid, endpoint), ())):
+            if process.alive:
+                return process
+        return None
 
     def some_name(self, chance: random.Random, vmid: int, but: str) -> str:
         """Choose a name of a VM."""
@@ -242,31 +246,27 @@ class World:
         self.resting = True
         self.accidents.stop()
         limit, agenda = self.agenda.now + self.options.rest_s, self.agenda
-        quiet_since, look_at = agenda.now, 0
+        quiet_since = agenda.now
+        self.restless = dict.fromkeys(self.nodes)
         while agenda.now - quiet_since < QUIET_S:
             if not agenda.step():
                 break
-            if agenda.events < look_at:
-                continue
             if why := self._unrest():
                 quiet_since = agenda.now
                 if agenda.now > limit:
                     raise Violation(f"the cluster does not come to rest: {why}")
-            else:
-                look_at = agenda.events + len(self.nodes) // 16  # a look at all of many nodes takes long
         rest = Rest(self)
         rest.check()
         self.program.collect_all()
         rest.check_received()
 
     def _unrest(self) -> str:
-        """Return what is still under way; "": nothing that can be seen. It begins where there was something last."""
-        count = len(self.nodes)
-        for number in range(self._restless, self._restless + count):
-            node = self.nodes[number % count]
+        """Return what is still under way; "": nothing that can be seen."""
+        while self.restless:
+            node = next(iter(self.restless))
             if why := self._unrest_of(node):
-                self._restless = node.number
                 return why
+            del self.restless[node]
         return ""
 
     def _unrest_of(self, node: Node) -> str:
