@@ -37,21 +37,20 @@ class Agenda:
 
     def at(self, when: float, do: Deed, *args: Any) -> None:
         """Call `do(*args)` at a time; at once, if that has passed."""
-        self._serial += 1
-        self._enter((when, self._serial, 1, do, args))
+        self._enter(when, 1, do, args)
 
     def react(self, when: float, do: Deed, *args: Any) -> None:
         """Do the same with what follows from an event, and is none itself."""
-        self._serial += 1
-        self._enter((when, self._serial, 0, do, args))
+        self._enter(when, 0, do, args)
 
     def after(self, seconds: float, do: Deed, *args: Any) -> None:
         """Call `do(*args)` that much later."""
-        self._serial += 1
-        self._enter((self.now + seconds, self._serial, 1, do, args))
+        self._enter(self.now + seconds, 1, do, args)
 
-    def _enter(self, entry: _Entry) -> None:
-        part = int(entry[0] * PARTS)
+    def _enter(self, when: float, counts: int, do: Deed, args: tuple[Any, ...]) -> None:
+        self._serial += 1
+        entry = when, self._serial, counts, do, args
+        part = int(when * PARTS)
         if part <= self._part:
             heapq.heappush(self._present, entry)
         elif part in self._later:

@@ -25,6 +25,8 @@ CLIENT = {"receive": 12, "receive_request": 2, "receive_from": 6, "send": 22, "s
 #: What it does with a request: answer it, answer by a plain send, copy first, or let it lie.
 ANSWERING = {"reply": 55, "send": 10, "copy": 20, "later": 15}
 
+OPS = {"sendrec": SENDREC, "send": SEND, "notify": NOTIFY}
+
 TIMEDOUT, INTR = CODES["TIMEDOUT"], CODES["INTR"]
 
 
@@ -43,32 +45,38 @@ class Program:
         self._ways = {**{name: getattr(self, f"_{name}") for name in SERVER}}
         self._mixes = {True: _mix(SERVER), False: _mix(CLIENT)}
         self._answers = _mix(ANSWERING)
+        self._requests = _mix({way: CLIENT[way] for way in ("sendrec", "send", "notify")})
+        self._think_s = self._options.hurry_s if self._options.messages else self._options.think_s
 
     def think(self, process: Process) -> None:
         """Let a process do something later."""
-        self._world.agenda.after(soon(process.dice, self._options.think_s), self.act, process)
+        self._world.agenda.after(soon(process.dice, self._think_s), self.act, process)
 
     def act(self, process: Process) -> None:
         """Let a process do something now."""
         if not process.alive or process.call is not None or self._world.resting:
             return
         dice = process.dice
-        if process.requests and dice.random() < 0.8:
-            request = dice.choice([*process.requests.values()])
-            ways, sums = self._answers
-            what = dice.choices(ways, cum_weights=sums)[0]
-            if what == "copy":
-                self._copy_for(process, request)
-                return
-            if what != "later":
-                self._answer(process, request, REPLY if what == "reply" else SEND)
-                return
+        diligent = self._options.messages > 0 and dice.random() < self._options.diligence
+        if process.requests and dice.random() < 0.8 and self._answer_one(process, diligent=diligent):
+            return
         server = self._is_server(process)
-        if self._options.messages and dice.random() < self._options.diligence:
+        if diligent:
             self._work(process, server=server)
             return
         names, sums = self._mixes[server]
         self._ways[dice.choices(names, cum_weights=sums)[0]](process)
+
+    def _answer_one(self, process: Process, *, diligent: bool) -> bool:
+        """Do something about a request. False: it is left for later."""
+        request = process.dice.choice([*process.requests.values()])
+        ways, sums = self._answers
+        what = "reply" if diligent else process.dice.choices(ways, cum_weights=sums)[0]
+        if what == "copy":
+            self._copy_for(process, request)
+        elif what != "later":
+            self._answer(process, request, REPLY if what == "reply" else SEND)
+        return what != "later"
 
     def _is_server(self, process: Process) -> bool:
         """Every other one is."""
@@ -79,8 +87,11 @@ class Program:
         if server:
             self._receive(process)
             return
-        name = self._world.some_server(process.dice, process.space.vmid)
-        self._to(process, SENDREC if process.dice.random() < 0.7 else SEND, name)
+        world, vmid = self._world, process.space.vmid
+        at_home = process.dice.random() < self._options.home
+        name = world.some_server(process.dice, vmid, process.node.number if at_home else None)
+        ways, sums = self._requests
+        self._to(process, OPS[process.dice.choices(ways, cum_weights=sums)[0]], name)
 
     # ---- whom ----
 
@@ -120,7 +131,7 @@ class Program:
             verdict = INTR if dice.random() < 0.2 else TIMEDOUT
             self._world.agenda.after(soon(dice, options.timeout_s), process.give_up, call, verdict)
         elif options.messages and op != VCOPY:
-            self._world.agenda.after(soon(dice, options.patience_s), process.give_up, call, INTR)
+            self._world.agenda.after(options.patience_s * (1 - dice.random() / 2), process.give_up, call, INTR)
         return call
 
     def _to_somebody(self, process: Process, op: int) -> None:
@@ -129,7 +140,7 @@ class Program:
     def _to(self, process: Process, op: int, name: str) -> None:
         endpoint = self._find(process, name)
         if endpoint is None:
-            self.think(process)
+            self._world.agenda.after(soon(process.dice, self._options.think_s), self.act, process)
             return
         call = self._call(process, op, endpoint, self._world.node_of(name))
         if op == NOTIFY:

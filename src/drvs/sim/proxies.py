@@ -125,7 +125,9 @@ class SimProxies(Proxies):
                 self._take(events)
             if links.deadline <= now:
                 self._take(links.tick(now))
-            if not self._look(now) and not busy and self._core.arm(self._pump.full):
+            if self._host.ready or self._noded.news:
+                self._look(now)
+            elif not busy and self._core.arm(self._pump.full):
                 return False
         return True
 
@@ -140,20 +142,15 @@ class SimProxies(Proxies):
         used, self._hands.used = self._hands.used, False
         return used
 
-    def _look(self, now: float) -> bool:
+    def _look(self, now: float) -> None:
         """Take what has arrived, from the network and from noded."""
-        ready = self._host.ready
-        if ready:
-            self._host.ready = {}
-            for fd, mask in ready.items():
-                if events := self._links.ready(fd, mask, now):
-                    self._take(events)
-        news = self._noded.news[:]
-        if news:
-            self._noded.news.clear()
-            for tell in news:
-                self._do(tell(self._membership))
-        return bool(ready or news)
+        ready, self._host.ready = self._host.ready, {}
+        for fd, mask in ready.items():
+            if events := self._links.ready(fd, mask, now):
+                self._take(events)
+        news, self._noded.news[:] = [*self._noded.news], []
+        for tell in news:
+            self._do(tell(self._membership))
 
     # ---- what the simulation wants to know ----
 

@@ -57,18 +57,22 @@ class World:
             vmid: [self.name(n, vmid, i) for n in span for i in range(options.processes)]
             for vmid, span in self._vms.items()
         }
-        self._servers = {vmid: names[::2] for vmid, names in self._names.items()}
         self._home = {
             self.name(n, vmid, i): (n, vmid, i)
             for vmid, span in self._vms.items()
             for n in span
             for i in range(options.processes)
         }
+        self._servers = {vmid: names[::2] for vmid, names in self._names.items()}
+        self._servers_at: dict[tuple[int, int], list[str]] = {}
+        for vmid, names in self._servers.items():
+            for name in names:
+                self._servers_at.setdefault((vmid, self.node_of(name)), []).append(name)
         self.history = History()
         self.history.now = lambda: self.agenda.now
         self.copies, self.notices = Copies(self), Notices(self)
         self.delivery = Delivery(self)
-        self.history.checkers = [self.delivery, Ends(self), self.notices, self.copies]
+        self.history.judge_by([self.delivery, Ends(self), self.notices, self.copies])
         self.program = Program(self)
         #: Nodes that something has happened to since they were found at rest.
         self.restless: dict[Node, None] = {}
@@ -172,9 +176,10 @@ class World:
         name = chance.choice(names)
         return name if name != but else names[names.index(name) - 1]
 
-    def some_server(self, chance: random.Random, vmid: int) -> str:
-        """Choose a name of a VM whose process mostly serves."""
-        return chance.choice(self._servers[vmid])
+    def some_server(self, chance: random.Random, vmid: int, node: int | None = None) -> str:
+        """Choose a name of a VM whose process mostly serves; on one node, if it has any."""
+        found = self._servers_at.get((vmid, node)) if node is not None else None
+        return chance.choice(found or self._servers[vmid])
 
     def somebody(self, chance: random.Random, process: Process) -> Process | None:
         """Choose another living process of the same VM."""
@@ -246,11 +251,14 @@ class World:
         self.resting = True
         self.accidents.stop()
         limit, agenda = self.agenda.now + self.options.rest_s, self.agenda
-        quiet_since = agenda.now
+        quiet_since, look_at = agenda.now, 0
         self.restless = dict.fromkeys(self.nodes)
         while agenda.now - quiet_since < QUIET_S:
             if not agenda.step():
                 break
+            if agenda.events < look_at:
+                continue
+            look_at = agenda.events + len(self.nodes) // 16  # which in a large cluster is soon
             if why := self._unrest():
                 quiet_since = agenda.now
                 if agenda.now > limit:
@@ -263,10 +271,10 @@ class World:
     def _unrest(self) -> str:
         """Return what is still under way; "": nothing that can be seen."""
         while self.restless:
-            node = next(iter(self.restless))
+            node, _ = self.restless.popitem()
             if why := self._unrest_of(node):
+                self.restless[node] = None
                 return why
-            del self.restless[node]
         return ""
 
     def _unrest_of(self, node: Node) -> str:
