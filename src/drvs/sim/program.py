@@ -75,7 +75,7 @@ class Program:
         if what == "copy":
             self._copy_for(process, request)
         elif what != "later":
-            self._answer(process, request, REPLY if what == "reply" else SEND)
+            self._answer(process, request, REPLY if what == "reply" else SEND, at_once=diligent)
         return what != "later"
 
     def _is_server(self, process: Process) -> bool:
@@ -121,15 +121,19 @@ class Program:
 
     # ---- calls ----
 
-    def _call(self, process: Process, op: int, peer: int, node: int, *, may_not_wait: bool = True) -> Call:
-        """Return a call, with its time limit set."""
+    def _call(
+        self, process: Process, op: int, peer: int, node: int, *, may_not_wait: bool = True, at_once: bool = False
+    ) -> Call:
+        """Return a call, with its time limit set; `at_once`: one that does not wait."""
         dice, options = process.dice, self._options
         call = self._history.begin(process, op, peer, node)
-        if may_not_wait and dice.random() < options.nowait:
+        if at_once or (may_not_wait and dice.random() < options.nowait):
             call.nowait = True
         elif dice.random() < options.timed:
             verdict = INTR if dice.random() < 0.2 else TIMEDOUT
-            self._world.agenda.after(soon(dice, options.timeout_s), process.give_up, call, verdict)
+            limit = soon(dice, options.timeout_s)
+            limit = min(limit, options.patience_s) if options.messages else limit
+            self._world.agenda.after(limit, process.give_up, call, verdict)
         elif options.messages and op != VCOPY:
             self._world.agenda.after(options.patience_s * (1 - dice.random() / 2), process.give_up, call, INTR)
         return call
@@ -184,9 +188,10 @@ class Program:
 
     # ---- with requests ----
 
-    def _answer(self, process: Process, request: Request, op: int) -> None:
+    def _answer(self, process: Process, request: Request, op: int, *, at_once: bool) -> None:
+        """Answer; `at_once` as `reply_receive` does, which waits for no acknowledgement."""
         node = self._history.calls[request.number - 1].process.node.number
-        call = self._call(process, op, request.endpoint, node)
+        call = self._call(process, op, request.endpoint, node, at_once=at_once)
         call.answers = request.number
         del process.requests[request.endpoint]
         process.step(call, answers=request.call)

@@ -9,7 +9,7 @@ from drvs.cluster.proxies.membership import Action, AddNode, DropNode, ForgetNod
 from drvs.cluster.proxies.process import Proxies
 from drvs.cluster.proxies.pump import Pump
 from drvs.cluster.proxies.spin import Spin
-from drvs.cluster.session import Broken, Ended, Established, Event, Exchange, Identity, Settings
+from drvs.cluster.session import Broken, Control, Ended, Established, Event, Exchange, Identity, Records, Settings
 from drvs.cluster.transports.address import Address
 from drvs.cluster.wire.hello import Limits
 from drvs.core import Proxy
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: Rounds of the loop without a look at anything else.
 ROUNDS = 50
 CLUSTER = "sim"
+#: What links say when all is well.
+TRAFFIC = (Records, Control)
 
 #: What may be said of a connection or session that ends; anything else would be a fault of the protocol.
 REASONS = (
@@ -134,7 +136,10 @@ class SimProxies(Proxies):
     def tick(self, now: float) -> bool:
         """Do what is due at the links, while the proxies sleep. False: something has come of it, and a turn is due."""
         links = self._links
-        self._take(events := links.flush(now) + links.tick(now))
+        events = links.flush(now)
+        events += links.tick(now)
+        if events:
+            self._take(events)
         return not events
 
     def have_touched(self) -> bool:
@@ -156,7 +161,8 @@ class SimProxies(Proxies):
 
     def _take(self, events: list[Event]) -> None:
         for event in events:
-            self._watch(event)
+            if not isinstance(event, TRAFFIC):
+                self._watch(event)
         super()._take(events)
 
     def _watch(self, event: Event) -> None:

@@ -55,7 +55,7 @@ class Postbox:
             self.stray += 1
             return None, []
         events = connection.take(found, data, now)
-        if connection.peer is not None and not connection.dialled:
+        if self._strangers and connection.peer is not None and not connection.dialled:
             self._strangers.pop((address, connection.peer_number), None)
         return connection, events
 
