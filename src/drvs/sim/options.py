@@ -46,7 +46,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     #: a limit, the mean seconds between two calls, the probability that it does what servers and clients mostly do
     #: (answer, serve, and call servers), and the one that the server is of its own node.
     patience_s: float = 0.5
-    hurry_s: float = 0.002
+    hurry_s: float = 0.001
     diligence: float = 0.95
     home: float = 0.5
     #: Bytes of each process's memory, and so of a copy at most.
