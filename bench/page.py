@@ -56,7 +56,9 @@ TITLES = {
     "callers": "Many callers of a server on another node, as the server sees it",
     "stream": "64 MiB to another node",
     "memory": "Memory",
+    "simulation": "Simulated histories",
 }
+COSTS = {"memory", "simulation"}
 MILLISECONDS = {"cycle", "pause", "start"}
 
 
@@ -73,7 +75,7 @@ def part(name: str) -> str:
     by_table = {known: [row for row in rows if row["table"] == known] for known in TITLES}
     found = [TEXTS[name] + RUN.format(**meta), "", promises(meta["targets"])]
     found += [
-        costs(chosen) if known == "memory" else table(known, chosen) for known, chosen in by_table.items() if chosen
+        costs(known, chosen) if known in COSTS else table(known, chosen) for known, chosen in by_table.items() if chosen
     ]
     if meta["skipped"]:
         found += [*(f"- Not measured: {what}: {why}" for what, why in meta["skipped"].items()), ""]
@@ -109,10 +111,10 @@ def table(name: str, rows: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def costs(rows: list[dict[str, Any]]) -> str:
-    """The table of memory."""
+def costs(name: str, rows: list[dict[str, Any]]) -> str:
+    """A table of what things cost."""
     lines = [f"| {row['mechanism']} | {row['value']:,.3g} {row['unit']} |" for row in rows]
-    return "\n".join([f"### {TITLES['memory']}", "", "| of | measured |", "|---|---|", *lines, ""])
+    return "\n".join([f"### {TITLES[name]}", "", "| of | measured |", "|---|---|", *lines, ""])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ A seed that fails prints the command that repeats it.
 
 import pytest
 
-from drvs.sim.options import Options
+from drvs.sim.options import ENDLESS, Options
 from drvs.sim.run import run
 
 
@@ -38,6 +38,23 @@ def test_what_was_found_once_stays_mended(seed: int) -> None:
 def test_a_seed_is_the_same_history_each_time() -> None:
     one, other = run(5, Options()), run(5, Options())
     assert (one.events, one.messages, one.violation) == (other.events, other.messages, other.violation)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_larger_cluster_in_a_hurry_keeps_every_promise_and_repeats_itself(seed: int) -> None:
+    options = Options(nodes=40, messages=1000, events=ENDLESS)
+    one, other = run(seed, options), run(seed, options)
+    assert not one.violation, f"{one.violation}\nrepeat it: {one.command} --trace"
+    assert one.messages >= options.messages
+    assert (one.events, one.calls, one.messages, one.virtual_s) == (
+        other.events, other.calls, other.messages, other.virtual_s
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_thousand_nodes_keep_every_promise() -> None:
+    result = run(0, Options(nodes=1000, messages=100_000, events=ENDLESS))
+    assert not result.violation, f"{result.violation}\nrepeat it: {result.command} --trace"
 
 
 @pytest.mark.slow

@@ -102,6 +102,12 @@ def memory_table(rows: Sequence[Row]) -> None:
     show([Column("cost", fold=True), number("measured")], cells, "Memory and idle cost")
 
 
+def simulation_table(rows: Sequence[Row]) -> None:
+    """Print what histories cost."""
+    cells = [[_cost(row), f"{significant(row['value'])} {row['unit']}"] for row in rows]
+    show([Column("history", fold=True), number("CPU time")], cells, "Simulated clusters")
+
+
 def _cost(row: Row) -> str:
     """What a cost is of: for `drvs (a waiting process)`, the words in brackets."""
     name = row["mechanism"]

@@ -30,6 +30,9 @@ class Settings:
         stream_rounds: of large blocks between nodes, and
         stream_s: seconds of one.
         peers: that a node knows whose memory is measured.
+        histories: of five nodes, simulated, and
+        history_nodes: of a larger one,
+        history_messages: that are received in it.
         clock_cost: nanoseconds taken off single calls.
         skipped: what was not measured, and why.
     """
@@ -52,6 +55,9 @@ class Settings:
     stream_rounds: int = 15
     stream_s: float = 0.1
     peers: int = 1000
+    histories: int = 20
+    history_nodes: int = 1000
+    history_messages: int = 100_000
     clock_cost: int = field(default_factory=clock_cost)
     skipped: dict[str, str] = field(default_factory=dict)
 
@@ -66,5 +72,5 @@ def quick() -> Settings:
     return Settings(
         quick=True, rounds=10, peer_rounds=4, batch_s=0.005, singles=500, endpoints=3000, threads=1000, idle_s=1.5,
         start_rounds=1, map_calls=1000, cluster_rounds=6, cluster_singles=100, paced_calls=20, stream_rounds=3,
-        peers=200,
+        peers=200, histories=5, history_nodes=100, history_messages=5000,
     )  # fmt: skip

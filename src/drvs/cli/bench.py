@@ -60,6 +60,7 @@ class ClusterTable(StrEnum):
     callers = "callers"
     stream = "stream"
     memory = "memory"
+    simulation = "simulation"
 
 
 @group.command()
@@ -113,7 +114,7 @@ def cluster(
     """Measure nodes in a lab: calls, many callers, large blocks, beside bare sockets and other packages; idle cost.
 
     Labs of two nodes, each on a core of its own, joined directly; this needs root and two cores. pyzmq, rpyc, gRPC and
-    NATS are measured where they are installed.
+    NATS are measured where they are installed. The table of the simulation needs none of that.
     """
     _refuse_unwritable(json_file)
     from drvs.bench.cluster import tables as bench

@@ -12,6 +12,7 @@ The loop of its owner: wait on the poller until `deadline`; for each descriptor 
 `tick`; send by `send_records` and `send_control`; then `flush`. All but `send_…` return events.
 """
 
+import functools
 import random
 import select
 import time
@@ -61,7 +62,6 @@ class Links:
         rng: random.Random | None = None,
     ) -> None:
         self.exchange = exchange
-        self.buffer = memoryview(bytearray(exchange.settings.frame_bytes + READ_BYTES))
         self.peers: dict[int, Peer] = {}
         #: Ends of connections whose peer never proved who it was.
         self.strangers = reasons()
@@ -76,6 +76,11 @@ class Links:
         self._carriers: set[Carrier] = set()
         self._unproven: OrderedDict[Carrier, None] = OrderedDict()
         self._dirty: dict[Session, None] = {}  # in the order in which they were sent to
+
+    @functools.cached_property
+    def buffer(self) -> memoryview:
+        """Where transports read to: made for the first of them that does."""
+        return memoryview(bytearray(self.exchange.settings.frame_bytes + READ_BYTES))
 
     # ---- what peers there are ----
 
@@ -220,7 +225,10 @@ class Links:
     def tick(self, now: float) -> list[Event]:
         """Do what is due."""
         events: list[Event] = []
-        for thing in self._timers.due(now):
+        due = self._timers.due(now)
+        if not due:  # everything was put off
+            return events
+        for thing in due:
             if isinstance(thing, Carrier):
                 events += thing.connection.tick(now) + self.settle(thing, now)
             elif isinstance(thing, Session):

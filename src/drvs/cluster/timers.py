@@ -56,12 +56,18 @@ class Timers:
 
     def due(self, now: float) -> list[Timed]:
         """Return the things whose deadline has come. They are armed no more."""
-        found = []
-        while self.deadline <= now:
-            _, _, thing = heapq.heappop(self._heap)
-            del self._armed[thing]
-            if thing.deadline <= now:
+        found: list[Timed] = []
+        heap, armed = self._heap, self._armed
+        while heap and heap[0][0] <= now:
+            when, _, thing = heapq.heappop(heap)
+            if armed.get(thing) != when:
+                continue
+            later = thing.deadline
+            if later <= now:
                 found.append(thing)
-            else:
-                self.arm(thing)
+            elif later < NEVER:
+                armed[thing] = later
+                heapq.heappush(heap, (later, next(self._serial), thing))
+                continue
+            del armed[thing]
         return found

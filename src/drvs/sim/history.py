@@ -107,39 +107,50 @@ class History:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self.checkers: list[Checker] = []
+        self._checkers: list[Checker] = []
+        self._began: list[Callable[[Call], None]] = []
+        self._ended: list[Callable[[Call], None]] = []
+        self._received: list[Callable[[Process, Message, Call], None]] = []
         #: Messages received so far.
         self.received_messages = 0
         #: When a node last learned something about the way to another one that matters to calls.
         self._changed: dict[tuple[int, int], float] = {}
         self.now: Callable[[], float] = float
 
+    def judge_by(self, checkers: list[Checker]) -> None:
+        """Tell these what happens from now on: each what it has something to say about."""
+        self._checkers = checkers
+        self._began = [one.began for one in checkers if type(one).began is not Judge.began]
+        self._ended = [one.ended for one in checkers if type(one).ended is not Judge.ended]
+        self._received = [one.received for one in checkers if type(one).received is not Judge.received]
+
     def begin(self, process: Process, op: int, peer: int, node: int) -> Call:
         """Return a new call, which is not made yet."""
         call = Call(len(self.calls) + 1, process, op, peer, node, self.now())
         self.calls.append(call)
+        process.calls.append(call)
         return call
 
     def made(self, call: Call) -> None:
         """All there is to know of a call is known, and it is about to be made."""
-        for checker in self.checkers:
-            checker.began(call)
+        for tell in self._began:
+            tell(call)
 
     def end(self, call: Call, code: int) -> None:
         """A call has ended."""
         call.code, call.ended = code, self.now()
-        for checker in self.checkers:
-            checker.ended(call)
+        for tell in self._ended:
+            tell(call)
 
     def receive(self, process: Process, message: Message, own: Call) -> None:
         """A message was received."""
         self.received_messages += 1
-        for checker in self.checkers:
-            checker.received(process, message, own)
+        for tell in self._received:
+            tell(process, message, own)
 
     def over(self, process: Process) -> None:
         """A process has died."""
-        for checker in self.checkers:
+        for checker in self._checkers:
             checker.over(process)
 
     # ---- links ----

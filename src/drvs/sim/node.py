@@ -127,6 +127,7 @@ class Node:
 
     def wake_proxies(self) -> None:
         """They have something to do."""
+        self.world.restless[self] = None
         if self._turn_due or self.proxies is None:
             return
         self._turn_due = True
@@ -143,10 +144,12 @@ class Node:
             self.wake_proxies()
             return
         busy = proxies.turn(agenda.now)
+        touched = proxies.have_touched()
         for space in self.spaces.values():
             if not busy:
                 space.armed()
-            space.look()
+            if touched:
+                space.look()
         if busy:
             self.wake_proxies()
         self._set_timer(proxies.deadline)
@@ -160,7 +163,13 @@ class Node:
         if life != self.proxies_lives or when != self._timer_at:
             return
         self._timer_at = float("inf")
-        if not self._turn_due:
+        proxies = self.proxies
+        if self._turn_due or proxies is None:
+            return
+        if when >= self.stalled_until and proxies.tick(when):
+            self.world.restless[self] = None
+            self._set_timer(proxies.deadline)
+        else:
             self._turn(life)
 
     def _hears(self, event: Event) -> None:

@@ -73,8 +73,10 @@ class Noded:
 
     def connected(self, node: int, name: str) -> None:
         """Messages to a node may go."""
-        self.peers.up(node, name, cast("Pair", _Pair()))
-        peer = self.peers.known[node]
+        peer = self.peers.known.get(node)
+        if peer is None or peer.name != name:
+            self.peers.up(node, name, cast("Pair", _Pair()))
+            peer = self.peers.known[node]
         self.peers.tell(peer, Connection.CONNECT_SENDER)
         self.peers.tell(peer, Connection.CONNECT_RECEIVER)
         self._changed(node)

@@ -41,6 +41,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     nowait: float = 0.06
     #: Probability that a process looks a name up again before it uses an endpoint that it knows.
     lookup: float = 0.1
+    #: Only in a history that ends by messages, which in a large cluster otherwise soon is nothing but signs of life
+    #: between processes that wait for each other: the most seconds for which a process has patience with a call without
+    #: a limit, the mean seconds between two calls, the probability that it does what servers and clients mostly do
+    #: (answer, serve, and call servers), and the one that the server is of its own node.
+    patience_s: float = 0.5
+    hurry_s: float = 0.001
+    diligence: float = 0.95
+    home: float = 0.5
     #: Bytes of each process's memory, and so of a copy at most.
     memory_bytes: int = 500
     #: Bytes of one piece of a copy.

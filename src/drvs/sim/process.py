@@ -46,9 +46,10 @@ class Process:
         space.names[name] = self
         self.alive = True
         self.call: Call | None = None
+        #: All that it has called, in this order.
+        self.calls: list[Call] = []
         self.dice = dice(self.world.seed, "process", name, self.since)
         self.rts_at, self.seq_at, self.waiting_at = (space.at(slot, field) for field in ("rts", "seq", "waiting"))
-        self.seq = 0
         self.memory = self.world.arena.block(self.world.options.memory_bytes)
         #: Requests that it has not answered, by the endpoint of their client.
         self.requests: dict[int, Request] = {}
@@ -64,7 +65,7 @@ class Process:
     def over(self) -> None:
         """It is dead."""
         self.alive = False
-        self.space.sleepers.pop(self.slot, None)
+        self.space.rise(self)
         self.space.names.pop(self.name, None)
         self.world.died(self)
         self.world.history.over(self)
@@ -132,19 +133,17 @@ class Process:
         self._conclude(call, code)
 
     def _sleep(self) -> None:
-        words = self.space.words
-        words[self.waiting_at] = 1
-        self.seq = words[self.seq_at]
-        self.space.sleepers[self.slot] = self
+        self.space.words[self.waiting_at] = 1
+        self.space.sleep(self)
 
     def woken(self) -> None:
         """Somebody has woken it: go on, if the call has ended."""
         words = self.space.words
-        self.seq = words[self.seq_at]
         if words[self.rts_at] & BLOCKED_BITS:
+            self.space.sleep(self)
             return
         words[self.waiting_at] = 0
-        del self.space.sleepers[self.slot]
+        self.space.rise(self)
         call = self.call
         assert call is not None
         message = Message()
@@ -183,7 +182,7 @@ class Process:
 
     def give_up(self, call: Call, verdict: int) -> None:
         """End a call that lasts too long."""
-        if self.call is not call or not self.alive or self.slot not in self.space.sleepers:
+        if self.call is not call or not self.alive or self.seq_at not in self.space.sleepers:
             return
         call.given_up = True
         code, _ = self.space.region.cancel(self.slot, verdict)

@@ -6,6 +6,7 @@ calls of its own, or waits for some. A few wait without a limit, so that forgott
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from drvs.core import CODES
@@ -24,7 +25,14 @@ CLIENT = {"receive": 12, "receive_request": 2, "receive_from": 6, "send": 22, "s
 #: What it does with a request: answer it, answer by a plain send, copy first, or let it lie.
 ANSWERING = {"reply": 55, "send": 10, "copy": 20, "later": 15}
 
+OPS = {"sendrec": SENDREC, "send": SEND, "notify": NOTIFY}
+
 TIMEDOUT, INTR = CODES["TIMEDOUT"], CODES["INTR"]
+
+
+def _mix(weights: dict[str, int]) -> tuple[list[str], list[int]]:
+    """Return what there is to choose from, and the sums of the weights up to each."""
+    return [*weights], [*itertools.accumulate(weights.values())]
 
 
 class Program:
@@ -35,44 +43,64 @@ class Program:
         self._options = world.options
         self._history = world.history
         self._ways = {**{name: getattr(self, f"_{name}") for name in SERVER}}
-        self._mixes = {True: (list(SERVER), list(SERVER.values())), False: (list(CLIENT), list(CLIENT.values()))}
-        self._answers = (list(ANSWERING), list(ANSWERING.values()))
+        self._mixes = {True: _mix(SERVER), False: _mix(CLIENT)}
+        self._answers = _mix(ANSWERING)
+        self._requests = _mix({way: CLIENT[way] for way in ("sendrec", "send", "notify")})
+        self._think_s = self._options.hurry_s if self._options.messages else self._options.think_s
 
     def think(self, process: Process) -> None:
         """Let a process do something later."""
-        self._world.agenda.after(soon(process.dice, self._options.think_s), self.act, process)
+        self._world.agenda.after(soon(process.dice, self._think_s), self.act, process)
 
     def act(self, process: Process) -> None:
         """Let a process do something now."""
         if not process.alive or process.call is not None or self._world.resting:
             return
         dice = process.dice
-        if process.requests and dice.random() < 0.8:
-            request = dice.choice([*process.requests.values()])
-            what = dice.choices(*self._answers)[0]
-            if what == "copy":
-                self._copy_for(process, request)
-                return
-            if what != "later":
-                self._answer(process, request, REPLY if what == "reply" else SEND)
-                return
-        names, weights = self._mixes[self._is_server(process)]
-        self._ways[dice.choices(names, weights)[0]](process)
+        diligent = self._options.messages > 0 and dice.random() < self._options.diligence
+        if process.requests and dice.random() < 0.8 and self._answer_one(process, diligent=diligent):
+            return
+        server = self._is_server(process)
+        if diligent:
+            self._work(process, server=server)
+            return
+        names, sums = self._mixes[server]
+        self._ways[dice.choices(names, cum_weights=sums)[0]](process)
+
+    def _answer_one(self, process: Process, *, diligent: bool) -> bool:
+        """Do something about a request. False: it is left for later."""
+        request = process.dice.choice([*process.requests.values()])
+        ways, sums = self._answers
+        what = "reply" if diligent else process.dice.choices(ways, cum_weights=sums)[0]
+        if what == "copy":
+            self._copy_for(process, request)
+        elif what != "later":
+            self._answer(process, request, REPLY if what == "reply" else SEND, at_once=diligent)
+        return what != "later"
 
     def _is_server(self, process: Process) -> bool:
-        """The first half of each node's processes are."""
+        """Every other one is."""
         return process.slot % 2 == 0
+
+    def _work(self, process: Process, *, server: bool) -> None:
+        """Serve; or call a server."""
+        if server:
+            self._receive(process)
+            return
+        world, vmid = self._world, process.space.vmid
+        at_home = process.dice.random() < self._options.home
+        name = world.some_server(process.dice, vmid, process.node.number if at_home else None)
+        ways, sums = self._requests
+        self._to(process, OPS[process.dice.choices(ways, cum_weights=sums)[0]], name)
 
     # ---- whom ----
 
-    def _peer(self, process: Process) -> tuple[str, int] | None:
-        """Choose somebody and find him: name and endpoint."""
-        dice, world, space = process.dice, self._world, process.space
-        name = world.some_name(dice, space.vmid, process.name)
+    def _find(self, process: Process, name: str) -> int | None:
+        """Return the endpoint of a name, as the process knows it or finds it."""
         endpoint = process.known.get(name)
-        if endpoint is None or dice.random() < self._options.lookup:
+        if endpoint is None or process.dice.random() < self._options.lookup:
             endpoint = self._look_up(process, name)
-        return None if endpoint is None else (name, endpoint)
+        return endpoint
 
     def _look_up(self, process: Process, name: str) -> int | None:
         """Ask noded for a name."""
@@ -93,23 +121,31 @@ class Program:
 
     # ---- calls ----
 
-    def _call(self, process: Process, op: int, peer: int, node: int, *, may_not_wait: bool = True) -> Call:
-        """Return a call, with its time limit set."""
+    def _call(
+        self, process: Process, op: int, peer: int, node: int, *, may_not_wait: bool = True, at_once: bool = False
+    ) -> Call:
+        """Return a call, with its time limit set; `at_once`: one that does not wait."""
         dice, options = process.dice, self._options
         call = self._history.begin(process, op, peer, node)
-        if may_not_wait and dice.random() < options.nowait:
+        if at_once or (may_not_wait and dice.random() < options.nowait):
             call.nowait = True
         elif dice.random() < options.timed:
             verdict = INTR if dice.random() < 0.2 else TIMEDOUT
-            self._world.agenda.after(soon(dice, options.timeout_s), process.give_up, call, verdict)
+            limit = soon(dice, options.timeout_s)
+            limit = min(limit, options.patience_s) if options.messages else limit
+            self._world.agenda.after(limit, process.give_up, call, verdict)
+        elif options.messages and op != VCOPY:
+            self._world.agenda.after(options.patience_s * (1 - dice.random() / 2), process.give_up, call, INTR)
         return call
 
     def _to_somebody(self, process: Process, op: int) -> None:
-        found = self._peer(process)
-        if found is None:
-            self.think(process)
+        self._to(process, op, self._world.some_name(process.dice, process.space.vmid, process.name))
+
+    def _to(self, process: Process, op: int, name: str) -> None:
+        endpoint = self._find(process, name)
+        if endpoint is None:
+            self._world.agenda.after(soon(process.dice, self._options.think_s), self.act, process)
             return
-        name, endpoint = found
         call = self._call(process, op, endpoint, self._world.node_of(name))
         if op == NOTIFY:
             call.value = 1 << process.dice.randrange(31)
@@ -152,9 +188,10 @@ class Program:
 
     # ---- with requests ----
 
-    def _answer(self, process: Process, request: Request, op: int) -> None:
+    def _answer(self, process: Process, request: Request, op: int, *, at_once: bool) -> None:
+        """Answer; `at_once` as `reply_receive` does, which waits for no acknowledgement."""
         node = self._history.calls[request.number - 1].process.node.number
-        call = self._call(process, op, request.endpoint, node)
+        call = self._call(process, op, request.endpoint, node, at_once=at_once)
         call.answers = request.number
         del process.requests[request.endpoint]
         process.step(call, answers=request.call)

@@ -9,13 +9,13 @@ from drvs.cluster.proxies.membership import Action, AddNode, DropNode, ForgetNod
 from drvs.cluster.proxies.process import Proxies
 from drvs.cluster.proxies.pump import Pump
 from drvs.cluster.proxies.spin import Spin
-from drvs.cluster.session import Broken, Ended, Established, Event, Exchange, Identity, Settings
+from drvs.cluster.session import Broken, Control, Ended, Established, Event, Exchange, Identity, Records, Settings
 from drvs.cluster.transports.address import Address
 from drvs.cluster.wire.hello import Limits
 from drvs.core import Proxy
 from drvs.sim.datagrams import Datagrams
 from drvs.sim.dice import dice
-from drvs.sim.space import NR_TASKS
+from drvs.sim.space import EMPTY, NR_TASKS
 from drvs.sim.streams import Streams
 from drvs.sim.violation import Violation
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: Rounds of the loop without a look at anything else.
 ROUNDS = 50
 CLUSTER = "sim"
+#: What links say when all is well.
+TRAFFIC = (Records, Control)
 
 #: What may be said of a connection or session that ends; anything else would be a fault of the protocol.
 REASONS = (
@@ -45,14 +47,21 @@ class Hands:
 
     def __init__(self, proxy: Proxy, most: int, time_ns: Callable[[], int]) -> None:
         self.core = proxy
-        self.put = proxy.put
+        #: They have changed something in a region.
+        self.used = False
         self._most, self._time_ns = most, time_ns
 
     def take_runs(
         self, limit: int, nbytes: int, skip: frozenset[int] | None = None
     ) -> list[tuple[int, bytes | bytearray, int]]:
         """Return commands that wait."""
+        self.used = True
         return self.core.take_runs(min(limit, self._most), nbytes, skip, now_ns=self._time_ns())
+
+    def put(self, records: bytes | memoryview, snode: int = -1) -> list[tuple[int, int]]:
+        """Deliver records."""
+        self.used = True
+        return self.core.put(records, snode)
 
 
 class SimProxies(Proxies):
@@ -76,9 +85,10 @@ class SimProxies(Proxies):
         for scheme in ("tcp", "udp"):
             self._links.listen(Address(scheme, str(number), 1))
         proxy = Proxy(0, number)
+        self._queues = [space.queue for space in noded.spaces.values()]
         for space in noded.spaces.values():
             proxy.add(space.region)
-        hands = Hands(proxy, options.take, lambda: int(network.agenda.now * 1e9))
+        self._hands = hands = Hands(proxy, options.take, lambda: int(network.agenda.now * 1e9))
         self._sender: Any = hands
         self._receiver: Any = hands
         self._pump = Pump(number, hands, hands, self._links)
@@ -108,30 +118,53 @@ class SimProxies(Proxies):
 
     def turn(self, now: float) -> bool:
         """Do what there is to do. False: the proxies sleep now, and the doorbells are armed."""
+        links, queues = self._links, self._queues
         for _ in range(ROUNDS):
-            busy = self._pump.send()
-            self._take(self._links.flush(now))
-            if self._links.deadline <= now:
-                self._take(self._links.tick(now))
-            if not self._look(now) and not busy and self._core.arm(self._pump.full):
+            busy = False
+            for words, head in queues:
+                if words[head] != EMPTY:
+                    busy = self._pump.send()
+                    break
+            if events := links.flush(now):
+                self._take(events)
+            if links.deadline <= now:
+                self._take(links.tick(now))
+            if self._host.ready or self._noded.news:
+                self._look(now)
+            elif not busy and self._core.arm(self._pump.full):
                 return False
         return True
 
-    def _look(self, now: float) -> bool:
+    def tick(self, now: float) -> bool:
+        """Do what is due at the links, while the proxies sleep. False: something has come of it, and a turn is due."""
+        links = self._links
+        events = links.flush(now)
+        events += links.tick(now)
+        if events:
+            self._take(events)
+        return not events
+
+    def have_touched(self) -> bool:
+        """Say whether they may have changed something in a region since this was asked last."""
+        used, self._hands.used = self._hands.used, False
+        return used
+
+    def _look(self, now: float) -> None:
         """Take what has arrived, from the network and from noded."""
         ready, self._host.ready = self._host.ready, {}
         for fd, mask in ready.items():
-            self._take(self._links.ready(fd, mask, now))
+            if events := self._links.ready(fd, mask, now):
+                self._take(events)
         news, self._noded.news[:] = [*self._noded.news], []
         for tell in news:
             self._do(tell(self._membership))
-        return bool(ready or news)
 
     # ---- what the simulation wants to know ----
 
     def _take(self, events: list[Event]) -> None:
         for event in events:
-            self._watch(event)
+            if not isinstance(event, TRAFFIC):
+                self._watch(event)
         super()._take(events)
 
     def _watch(self, event: Event) -> None:
@@ -157,7 +190,12 @@ class SimProxies(Proxies):
                 self._tell_trace("-> %d gone %d", node, endpoint)
             case ForgetNode(node):
                 self._tell_trace("-> %d forgot", node)
+        self._hands.used = True
         super()._act(action)
+
+    def _links_changed(self, event: Event) -> None:
+        self._hands.used = True
+        super()._links_changed(event)
 
     def _note(self, text: str) -> None:
         """A line for noded's log; but what goes well is seen elsewhere."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -41,6 +43,11 @@ def run(seed: int, options: Options, *, fixed: bool = False, without: tuple[str,
         without: Kinds of accidents that do not happen.
     """
     drawn = (options if fixed else options.drawn(seed)).without(without)
+    with _no_collector():
+        return _played(seed, drawn, command_for(seed, options, fixed=fixed, without=without))
+
+
+def _played(seed: int, drawn: Options, command: str) -> Result:
     began = time.process_time()
     world = World(seed, drawn)
     violation = ""
@@ -58,11 +65,23 @@ def run(seed: int, options: Options, *, fixed: bool = False, without: tuple[str,
         messages=world.history.received_messages,
         virtual_s=round(world.agenda.now, 3),
         cpu_s=round(time.process_time() - began, 4),
-        command=command_for(seed, options, fixed=fixed, without=without),
-        trace=world.trace.lines() if violation or options.trace_lines == 0 else [],
+        command=command,
+        trace=world.trace.lines() if violation or drawn.trace_lines == 0 else [],
     )
     world.close()
     return result
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Leave cycles alone meanwhile: a history keeps what has happened in it, and looking through that takes long."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def run_many(seeds: range, options: Options, *, fixed: bool = False, without: tuple[str, ...] = ()) -> Iterator[Result]:

@@ -28,6 +28,8 @@ BLOCKED = RTS_SENDING | RTS_RECEIVING | RTS_ONCOPY | RTS_RMTOPER
 SLOT_BYTES = LAYOUT["slot_bytes"]
 NR_TASKS = 4
 NR_SYSPROCS = 6
+#: What the head of an empty queue holds.
+EMPTY = 0xFFFFFFFF
 
 
 class Arena:
@@ -71,13 +73,16 @@ class Space:
         self.vm.span = list(span)
         self.vmid = vmid
         self.span = span
-        #: Processes asleep in a call, by slot.
+        #: Processes asleep in a call, by the number of the word `seq` in their slots; and what that held.
         self.sleepers: dict[int, Process] = {}
+        self._seqs: dict[int, int] = {}
         self.names: dict[str, Process] = {}
         self._slots = self.region.layout["slots"]
         self._bell, self._ring = bell, ring
         sender = self.region.members + KERNEL_SLOTS
-        self._armed_at, self._queue_at = self.at(sender, "armed"), self.at(sender, "px_head")
+        self._armed_at = self.at(sender, "armed")
+        #: The word at which the queue of what waits for the proxies begins: `words`, and its number.
+        self.queue = self.words, self.at(sender, "px_head")
         self._armed = False
 
     def at(self, slot: int, field: str) -> int:
@@ -93,14 +98,26 @@ class Space:
         word = self.word(slot, field)
         return word - (1 << 32) if word >> 31 else word
 
+    # ---- sleeping ----
+
+    def sleep(self, process: Process) -> None:
+        """A process goes to sleep in its call, or on."""
+        at = process.seq_at
+        self.sleepers[at], self._seqs[at] = process, self.words[at]
+
+    def rise(self, process: Process) -> None:
+        """It sleeps no more."""
+        if self.sleepers.pop(process.seq_at, None) is not None:
+            del self._seqs[process.seq_at]
+
     # ---- after something has happened in the region ----
 
     def look(self) -> None:
         """Let those go on who have been woken, and the proxies if their doorbell was rung."""
         words = self.words
-        for process in [*self.sleepers.values()]:
-            if words[process.seq_at] != process.seq:
-                process.woken()
+        for at in [at for at, seq in self._seqs.items() if words[at] != seq]:
+            if at in self.sleepers:
+                self.sleepers[at].woken()
         if self._armed and not words[self._armed_at]:
             self._rung()
 
@@ -125,14 +142,15 @@ class Space:
     @property
     def queue_is_empty(self) -> bool:
         """Whether nothing waits for the proxies."""
-        return self.words[self._queue_at] == 0xFFFFFFFF
+        words, head = self.queue
+        return words[head] == EMPTY
 
     def audit(self) -> list[str]:
         """Return what does not hold: of the region, and of those who sleep in it."""
         found = self.region.audit()
-        for slot, process in self.sleepers.items():
+        for process in self.sleepers.values():
             if not self.words[process.rts_at] & BLOCKED:
-                found.append(f"slot {slot}: its call has ended, and nobody woke it")
+                found.append(f"slot {process.slot}: its call has ended, and nobody woke it")
         return found
 
     def close(self) -> None:

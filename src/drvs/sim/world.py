@@ -63,13 +63,19 @@ class World:
             for n in span
             for i in range(options.processes)
         }
+        self._servers = {vmid: names[::2] for vmid, names in self._names.items()}
+        self._servers_at: dict[tuple[int, int], list[str]] = {}
+        for vmid, names in self._servers.items():
+            for name in names:
+                self._servers_at.setdefault((vmid, self.node_of(name)), []).append(name)
         self.history = History()
         self.history.now = lambda: self.agenda.now
         self.copies, self.notices = Copies(self), Notices(self)
         self.delivery = Delivery(self)
-        self.history.checkers = [self.delivery, Ends(self), self.notices, self.copies]
+        self.history.judge_by([self.delivery, Ends(self), self.notices, self.copies])
         self.program = Program(self)
-        self._restless = 0  # the node that was not at rest when `rest` looked last
+        #: Nodes that something has happened to since they were found at rest.
+        self.restless: dict[Node, None] = {}
         self.nodes = [Node(self, number) for number in range(options.nodes)]
         self.accidents = Accidents(self)
         for node in self.nodes:
@@ -159,13 +165,21 @@ class World:
 
     def living(self, vmid: int, endpoint: int) -> Process | None:
         """Return who has an endpoint now."""
-        return next((process for process in self.sender_of(vmid, endpoint) if process.alive), None)
+        for process in reversed(self._by_endpoint.get((vmid, endpoint), ())):
+            if process.alive:
+                return process
+        return None
 
     def some_name(self, chance: random.Random, vmid: int, but: str) -> str:
         """Choose a name of a VM."""
         names = self._names[vmid]
         name = chance.choice(names)
         return name if name != but else names[names.index(name) - 1]
+
+    def some_server(self, chance: random.Random, vmid: int, node: int | None = None) -> str:
+        """Choose a name of a VM whose process mostly serves; on one node, if it has any."""
+        found = self._servers_at.get((vmid, node)) if node is not None else None
+        return chance.choice(found or self._servers[vmid])
 
     def somebody(self, chance: random.Random, process: Process) -> Process | None:
         """Choose another living process of the same VM."""
@@ -238,29 +252,28 @@ class World:
         self.accidents.stop()
         limit, agenda = self.agenda.now + self.options.rest_s, self.agenda
         quiet_since, look_at = agenda.now, 0
+        self.restless = dict.fromkeys(self.nodes)
         while agenda.now - quiet_since < QUIET_S:
             if not agenda.step():
                 break
             if agenda.events < look_at:
                 continue
+            look_at = agenda.events + len(self.nodes) // 16  # which in a large cluster is soon
             if why := self._unrest():
                 quiet_since = agenda.now
                 if agenda.now > limit:
                     raise Violation(f"the cluster does not come to rest: {why}")
-            else:
-                look_at = agenda.events + len(self.nodes) // 16  # a look at all of many nodes takes long
         rest = Rest(self)
         rest.check()
         self.program.collect_all()
         rest.check_received()
 
     def _unrest(self) -> str:
-        """Return what is still under way; "": nothing that can be seen. It begins where there was something last."""
-        count = len(self.nodes)
-        for number in range(self._restless, self._restless + count):
-            node = self.nodes[number % count]
+        """Return what is still under way; "": nothing that can be seen."""
+        while self.restless:
+            node, _ = self.restless.popitem()
             if why := self._unrest_of(node):
-                self._restless = node.number
+                self.restless[node] = None
                 return why
         return ""
 

@@ -4,6 +4,6 @@ sites       the labs that figures are taken in: spin or none, TLS or plain, a co
 peers       what is compared: a class for each way to call
 programs    what runs on the nodes, driven over its stdin and stdout
 pairs       a server on node 1 and a client on node 0, taking turns with other pairs
-links, callers, stream, memory
-            the tables
+links, callers, stream, cost, histories
+            the tables: cost is `memory`, histories `simulation`
 """

@@ -7,18 +7,21 @@ from functools import partial
 
 from drvs.bench import report
 from drvs.bench import run as runner
-from drvs.bench.cluster import callers, cost, links, stream
+from drvs.bench.cluster import callers, cost, histories, links, stream
 from drvs.bench.run import Run, Table
 from drvs.bench.settings import Settings
 from drvs.demo.scratch import endings_interrupt
 
-TABLES = {  # a table of the simulation joins here as soon as there is one
+TABLES = {
     "links": Table(links.step_count, links.measure, links.rows, links.targets, partial(report.timing_table, "links")),
     "callers": Table(
         callers.step_count, callers.measure, callers.rows, callers.targets, partial(report.timing_table, "callers")
     ),
     "stream": Table(stream.step_count, stream.measure, stream.rows, stream.targets, report.copy_table),
     "memory": Table(cost.step_count, cost.measure, cost.rows, cost.targets, report.memory_table),
+    "simulation": Table(
+        histories.step_count, histories.measure, histories.rows, histories.targets, report.simulation_table
+    ),
 }
 
 

@@ -237,7 +237,9 @@ class Connection(ABC):
         """When `tick` should be called at the latest."""
         if self.over:
             return NEVER
-        return self.session.deadline if self.open and self.session else self._hello_by
+        session = self.session
+        carries = session is not None and session.open and session.connection is self
+        return session.deadline if session is not None and carries else self._hello_by
 
     def tick(self, now: float) -> list[Event]:
         """Do what is due."""

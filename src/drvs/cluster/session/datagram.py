@@ -56,11 +56,15 @@ class DatagramConnection(Connection):
 
     def receive(self, data: bytes, now: float) -> list[Event]:
         """Take a datagram that is addressed to this connection, or its first one."""
+        header = decode_header(data)
+        return [] if header is None else self.take(header, data, now)
+
+    def take(self, header: tuple[int, int, int, int, int], data: bytes, now: float) -> list[Event]:
+        """Take one whose header has been decoded."""
         events: list[Event] = []
-        found = decode_header(data)
-        if found is None or self.over or len(data) > self.handshake.datagram_bytes:
+        if self.over or len(data) > self.handshake.datagram_bytes:
             return events
-        kind, _, number, following, arrived = found
+        kind, _, number, following, arrived = header
         try:
             if kind == OPEN:
                 self._take_open(number, data[HEADER_BYTES:], now, events)

@@ -47,15 +47,15 @@ class Postbox:
         if found is None:
             self.stray += 1
             return None, []
-        kind, to, number, _, _ = found
+        kind, to, number = found[:3]
         connection = self._connections.get(to)
         if connection is None and kind == OPEN and to == 0 and number:
             connection = self._stranger(address, number, now)
         if connection is None:
             self.stray += 1
             return None, []
-        events = connection.receive(data, now)
-        if connection.peer is not None and not connection.dialled:
+        events = connection.take(found, data, now)
+        if self._strangers and connection.peer is not None and not connection.dialled:
             self._strangers.pop((address, connection.peer_number), None)
         return connection, events
 

@@ -68,8 +68,11 @@ class Hub(Protocol):
     """What a transport needs of the loop that drives it."""
 
     exchange: Exchange
-    #: Scratch for what is read; good until the next `ready` of any source.
-    buffer: memoryview
+
+    @property
+    def buffer(self) -> memoryview:
+        """Scratch for what is read; good until the next `ready` of any source."""
+        ...
 
     def watch(self, fd: int, source: Source, mask: int) -> None:
         """Call `source.ready` when `fd` is ready for `mask`; again for another mask."""

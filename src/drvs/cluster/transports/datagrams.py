@@ -43,16 +43,17 @@ class DatagramCarrier(Carrier):
         return []
 
     def _send_all(self, now: float) -> None:
+        datagrams, most = self._unsent, 0
         while True:
-            datagrams = self._unsent or self.connection.output(CHUNK_BYTES, now)
-            if not datagrams:
-                return
             for index, datagram in enumerate(datagrams):
                 if not self._port.send(datagram, self.where):
                     self._unsent = datagrams[index:]
                     self._port.wait_for_room(self)
                     return
             self._unsent = []
+            if sum(map(len, datagrams)) < most:  # the connection had no more, or may send no more now
+                return
+            datagrams, most = self.connection.output(CHUNK_BYTES, now), CHUNK_BYTES
 
     @property
     def wants_flush(self) -> bool:

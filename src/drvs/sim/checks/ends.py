@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from drvs.base.codes import Code
@@ -92,9 +93,9 @@ class Ends(Judge):
 
         One that it gave up may have left before.
         """
-        since = self._world.history.calls[request.number : call.number - 1]
+        since = itertools.takewhile(lambda other: other.number > request.number, reversed(call.process.calls))
         return any(
-            other.process is call.process
+            other is not call
             and other.peer == call.peer
             and other.op in SENDS
             and (other.code == Code.OK or (other.abroad and other.given_up))

@@ -42,6 +42,11 @@ class Rest:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        #: Who waits in a call to an endpoint: by VM and endpoint.
+        self._callers: dict[tuple[int, int], list[Process]] = {}
+        for process in world.processes:
+            if process.call is not None:
+                self._callers.setdefault((process.space.vmid, process.call.peer), []).append(process)
 
     def check(self) -> None:
         """Judge all of it.
@@ -100,14 +105,9 @@ class Rest:
 
     def _somebody_sends(self, process: Process) -> str:
         """Somebody whose message it would take must not wait."""
-        for other in self._world.processes:
+        for other in self._callers.get((process.space.vmid, process.endpoint), ()):
             call = other.call
-            if (
-                call is None
-                or call.peer != process.endpoint
-                or other.space.vmid != process.space.vmid
-                or call.received_by
-            ):
+            if call is None or call.received_by:
                 continue
             takes = process.call is not None and (process.call.op == RECEIVE or call.op == SENDREC)
             if call.op in (SEND, SENDREC) and takes:
@@ -163,8 +163,8 @@ class Rest:
         """
         calls = [
             call
-            for call in self._world.history.calls
-            if call.process is owner and call.blocked and (call.abroad or call.op == VCOPY)  # of which a party may be
+            for call in owner.calls
+            if call.blocked and (call.abroad or call.op == VCOPY)  # of which a party may be
         ]
         given_up = next((call for call in calls if call.core_number == number and call.code), None)
         return given_up is not None and (not given_up.given_up or calls[-1] is not given_up)
