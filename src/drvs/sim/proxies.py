@@ -58,7 +58,7 @@ class Hands:
         self.used = True
         return self.core.take_runs(min(limit, self._most), nbytes, skip, now_ns=self._time_ns())
 
-    def put(self, records: bytes | memoryview, snode: int = -1) -> list[tuple[int, int]]:
+    def put(self, records: bytes | bytearray | memoryview, snode: int = -1) -> list[tuple[int, int]]:
         """Deliver records."""
         self.used = True
         return self.core.put(records, snode)
