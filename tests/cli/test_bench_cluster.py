@@ -19,7 +19,7 @@ def test_histories_are_played_and_timed() -> None:
     assert not settings.skipped
     assert [row["mechanism"] for row in histories.rows(figures)] == [
         "drvs (a history of five nodes, of one core)",
-        "drvs (a history of 20 nodes and 200 messages, of one core)",
+        "drvs (a history of 20 nodes and 200 messages, of one core, mean of 3)",
     ]
     assert all(row["table"] == "simulation" and row["value"] > 0 for row in histories.rows(figures))
 
