@@ -17,8 +17,8 @@ static inline uint32_t k_piece_max(const struct k_region *region) {
 /* Take the VM's lock as one of the pair, and let go of whom it held: K_OK, K_TIMEDOUT, or how the VM ended. */
 int k_proxy_enter(const struct k_proxy *proxy, struct k_txn *t, enum k_proxy_role role, int lock_ms);
 /* Copy a piece of data to or from a member by memory that is mapped here. False: it has to be copied by the kernel. */
-static inline bool k_copy_mapped(struct k_proxy *proxy, int32_t pid, uint64_t address, void *payload, uint64_t bytes, bool write) {
-    uint8_t *there = pid == proxy->pid ? NULL : k_window(&proxy->windows, pid, address, bytes, write);
+static inline bool k_copy_mapped(struct k_proxy *proxy, int32_t pid, uint64_t address, void *payload, uint64_t bytes, bool write, bool first) {
+    uint8_t *there = pid == proxy->pid ? NULL : k_window(&proxy->windows, pid, address, bytes, write, first);
     if (there) memcpy(write ? there : payload, write ? payload : there, bytes);
     return there;
 }

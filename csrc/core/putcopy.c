@@ -76,7 +76,7 @@ static int come_back(struct k_putting *p, uint32_t me) {
     return code;
 }
 
-static int write_piece(struct k_putting *p, uint32_t party) {
+static int write_piece(struct k_putting *p, uint32_t party, bool first) {
     struct k_proxy *proxy = p->proxy;
     struct k_copy copy = {
         .src_slot = K_NIL, .src_pid = proxy->pid, .src_address = (uintptr_t)p->payload, .dst_slot = party, .dst_address = p->c->v.daddr,
@@ -84,7 +84,7 @@ static int write_piece(struct k_putting *p, uint32_t party) {
     };
     if (!copy.bytes) return K_OK;
     int code = k_believe(&proxy->region, &proxy->members, proxy->pid, party, &copy.dst_pid, K_DSTDIED);
-    if (code == K_OK && k_copy_mapped(proxy, copy.dst_pid, copy.dst_address, (void *)(uintptr_t)p->payload, copy.bytes, true)) return K_OK;
+    if (code == K_OK && k_copy_mapped(proxy, copy.dst_pid, copy.dst_address, (void *)(uintptr_t)p->payload, copy.bytes, true, first)) return K_OK;
     return code == K_OK ? k_copy_trusted(&copy, proxy->pid, k_piece_max(&proxy->region), proxy->fallback, proxy->context) : code;
 }
 
@@ -119,11 +119,12 @@ static int go_on_receiving(struct k_putting *p, uint32_t *party) {
 
 static int receive_piece(struct k_putting *p) {
     uint32_t party, me = p->t.me, incarnation = k_me(&p->t)->incarnation;
-    int code = is_under_way(p) ? go_on_receiving(p, &party) : begin_receiving(p, &party);
+    bool first = !is_under_way(p);
+    int code = first ? begin_receiving(p, &party) : go_on_receiving(p, &party);
     if (code == K_BADVMID) return code;
     if (code != K_OK) return end(p, code);
     k_put_leave(p);
-    code = write_piece(p, party);
+    code = write_piece(p, party, first);
     int entered = come_back(p, me);
     if (entered != K_OK) return entered;
     bool over = code != K_OK || p->c->flags & K_CMD_LAST;
@@ -258,13 +259,14 @@ static int find_destination(const struct k_txn *t, uint32_t qi, uint32_t *party)
 static int receive_answer(struct k_putting *p, uint32_t qi) {
     uint32_t party;
     struct k_txn *t = &p->t;
+    bool first = p->c->v.daddr == k_wide(k_slot_at(t->region, qi)->v_daddr);
     int code = is_inside(k_slot_at(t->region, qi), p->c) ? find_destination(t, qi, &party) : K_RANGE;
     if (code != K_OK) return end_requester(t, qi, code);
     take_hold(p, party, false, 0);
     code = k_commit(t);
     if (code != K_OK) return code;
     k_put_leave(p);
-    code = write_piece(p, party);
+    code = write_piece(p, party, first);
     int entered = come_back(p, qi);
     if (entered != K_OK) return entered;
     bool over = code != K_OK || p->c->flags & K_CMD_LAST;

@@ -34,7 +34,7 @@ static int read_piece(struct k_proxy *proxy, const struct piece *p, void *payloa
     };
     if (!p->bytes) return K_OK;
     int code = k_believe(&proxy->region, &proxy->members, proxy->pid, p->party, &copy.src_pid, K_SRCDIED);
-    if (code == K_OK && k_copy_mapped(proxy, copy.src_pid, p->from, payload, p->bytes, false)) return K_OK;
+    if (code == K_OK && k_copy_mapped(proxy, copy.src_pid, p->from, payload, p->bytes, false, !p->done)) return K_OK;
     return code == K_OK ? k_copy_trusted(&copy, proxy->pid, k_piece_max(&proxy->region), proxy->fallback, proxy->context) : code;
 }
 

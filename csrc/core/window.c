@@ -114,6 +114,7 @@ static void forget(struct k_window *v) {
     *v = (struct k_window){.maps = -1};
 }
 
+/* The member's mapping of the file that the window shows. */
 static bool is_same(const struct k_window *v, const struct map_query *q) {
     return v->from == q->start && v->to == q->end && v->offset == q->offset && v->inode == q->inode && v->major == q->major && v->minor == q->minor;
 }
@@ -145,25 +146,28 @@ static struct k_window *look(struct k_windows *w, int32_t pid, uint64_t address)
     if (code == ENOENT) q = (struct map_query){.start = address & ~(uint64_t)4095, .end = (address | 4095) + 1};
     *v = (struct k_window){
         .pid = pid, .maps = maps, .from = q.start, .to = q.end, .offset = q.offset, .inode = q.inode, .major = q.major, .minor = q.minor,
+        .writable = !code && allows(&q, true),
     };
     if (!code && allows(&q, false) && q.inode) v->here = map_file(v);
     v->used_ns = now_ns();
     return v;
 }
 
-/* The member has the same memory there as when it was looked for. */
-static bool is_there(const struct k_window *v, uint64_t address, struct map_query *q) {
-    return ask(v->maps, address, q) == 0 && is_same(v, q);
+/* The member has the same memory there as when it was looked for, and may do the same with it. The pieces of a copy follow each other. */
+static bool is_there(const struct k_windows *w, const struct k_window *v, uint64_t address, bool first) {
+    struct map_query q;
+    if (!first && v == w->asked) return true;
+    return ask(v->maps, address, &q) == 0 && is_same(v, &q) && allows(&q, v->writable);
 }
 
-uint8_t *k_window(struct k_windows *w, int32_t pid, uint64_t address, uint64_t bytes, bool write) {
-    struct map_query q = {.size = 0};
+uint8_t *k_window(struct k_windows *w, int32_t pid, uint64_t address, uint64_t bytes, bool write, bool first) {
     if (bytes < K_WINDOW_PIECE_MIN || w->unable) return NULL;
     struct k_window *v = known(w, pid, address);
     if (v && !v->here && now_ns() - v->used_ns < KEPT_NS) return NULL;
-    if (v && !(v->here && is_there(v, address, &q))) forget(v), v = NULL;
+    if (v && !(v->here && is_there(w, v, address, first))) forget(v), v = NULL;
     if (!v) v = look(w, pid, address);
-    if (!v->here || bytes > v->to - address || (!q.size && !is_there(v, address, &q)) || !allows(&q, write)) return NULL;
+    w->asked = v;
+    if (!v->here || bytes > v->to - address || (write && !v->writable)) return NULL;
     v->used_ns = now_ns();
     return v->here + (address - v->from);
 }

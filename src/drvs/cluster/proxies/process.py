@@ -71,7 +71,9 @@ class Proxies:
             epoll.register(registry.fileno(), select.EPOLLIN)
         self._epoll = epoll
         self._sender, self._receiver = noded.pair.sender, noded.pair.receiver
-        self._pump = Pump(noded.number, self._sender, self._receiver, links)
+        sealed = links.exchange.credentials is not None
+        part = limits.TAKE_SEALED_BYTES if sealed else limits.TAKE_BYTES
+        self._pump = Pump(noded.number, self._sender, self._receiver, links, part)
         self._membership = Membership(noded.number)
         self._spin = Spin(spin_us)
         self._running = True

@@ -42,10 +42,17 @@ class Outlet(Protocol):
 
 
 class Pump:
-    """Both roles of the standard proxies of `node`."""
+    """Both roles of the standard proxies of `node`.
 
-    def __init__(self, node: int, sender: Sender, receiver: Receiver, outlet: Outlet) -> None:
+    Args:
+        part_bytes: how much of what waits is taken at a time.
+    """
+
+    def __init__(
+        self, node: int, sender: Sender, receiver: Receiver, outlet: Outlet, part_bytes: int = limits.TAKE_BYTES
+    ) -> None:
         self._node = node
+        self._part_bytes = part_bytes
         self._sender = sender
         self._receiver = receiver
         self._outlet = outlet
@@ -55,7 +62,7 @@ class Pump:
         """Take what waits and queue it at the links. True: there was something."""
         if self._full:
             self._full = frozenset(node for node in self._full if self._outlet.full(node))
-        runs = self._sender.take_runs(limits.TAKE_COMMANDS, limits.TAKE_BYTES, self._full or None)
+        runs = self._sender.take_runs(limits.TAKE_COMMANDS, self._part_bytes, self._full or None)
         for node, blob, count in runs:
             self._send(node, blob, count)
         return bool(runs)
