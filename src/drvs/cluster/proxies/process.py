@@ -47,6 +47,8 @@ EDGE = select.EPOLLIN | select.EPOLLET
 STRANGERS_NOTED = 4
 #: What `Proxy.look` says of a descriptor.
 READABLE = 2
+#: The longest sleep.
+SLEEP_S = limits.LINK_SLEEP_MS / 1000
 
 
 class Proxies:
@@ -92,23 +94,25 @@ class Proxies:
 
     def run(self) -> None:
         """Carry commands until `stop`, or until the node is gone."""
+        links, send = self._links, self._pump.send
         while self._running:
             now = time.monotonic()
-            busy = self._pump.send()
-            self._take(self._links.flush(now))
-            if self._links.deadline <= now:
-                self._take(self._links.tick(now))
+            busy = send()
+            if events := links.flush(now):
+                self._take(events)
             if busy:
                 self._spin.sent()
+            if links.deadline <= now:
+                self._take(links.tick(now))
             if self._notes or now >= self._report_at:
                 self._report(now)
             if self._events_fd < 0 and now >= self._next_look:
                 self._begin_events()
-            self._wait()
+            self._wait(now)
 
     # ---- waiting -----------------------------------------------------------------------------------------------------
 
-    def _wait(self) -> None:
+    def _wait(self, now: float) -> None:
         """Look on for a moment, where that pays; otherwise look at all descriptors, and sleep if nothing waits."""
         self._passes += 1
         if self._spin.until_ns and self._passes % limits.LINK_LOOKS and self._look_on():
@@ -116,7 +120,7 @@ class Proxies:
         timeout = 0.0
         if self._sender.core.arm(self._pump.full):
             self._receiver.core.rest()
-            timeout = min(limits.LINK_SLEEP_MS / 1000, max(0.0, self._links.deadline - time.monotonic()))
+            timeout = min(SLEEP_S, max(0.0, self._links.deadline - now))
         for fd, mask in self._epoll.poll(timeout, 64):
             self._ready(fd, mask)
 
