@@ -72,7 +72,7 @@ def copy_on_a_node(takes: Callable[..., str], start: Callable[..., Child]) -> st
 
 def image_of_a_stranger(start: Callable[..., Child]) -> str:
     """Dump a sibling; returns how that went."""
-    from drvs.procspace.image.dump import dump
+    from drvs.procspace.image.dumping import dump
 
     idle = start(lambda me: (me.say("here"), me.hear(PATIENCE_S)))
     idle.wait_line("here", PATIENCE_S)
