@@ -18,8 +18,7 @@ struct k_sender {
     int32_t endpoint, node;
     uint32_t incarnation; /* 0: not said */
     char name[K_NAME_BYTES];
-    bool indirect; /* the command came by way of another node, perhaps later than what it sent after it */
-    bool known;    /* it was bound here, and is to be again */
+    bool known; /* it was bound here, and is to be again */
 };
 
 static inline int k_put_enter(struct k_putting *p) {

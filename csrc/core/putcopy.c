@@ -13,7 +13,6 @@ static int enter_as_requester(struct k_putting *p) {
     const struct k_command *c = p->c;
     struct k_sender from = {
         .endpoint = c->v.rqtr, .node = (int32_t)c->rnode, .incarnation = c->src == c->v.rqtr ? c->incarnation : 0, .name = "remote",
-        .indirect = c->cmd == K_CMD_COPYIN_RQST,
     };
     int code = c->rnode == p->proxy->node ? K_BADNODEID : k_route_code(&p->proxy->region, c->rnode);
     return code == K_OK ? k_enter_as_remote(p, &from) : code;

@@ -320,6 +320,24 @@ def test_a_late_answer_arrives_and_does_not_end_a_newer_copy(lab: Lab, how: str)
     assert lab.nodes.audit() == []
 
 
+@pytest.mark.parametrize("late", ["send", "call", "notification", "copy"])
+def test_late_words_of_a_dead_process_do_not_end_the_copy_of_its_successor(lab: Lab, late: str) -> None:
+    node, dead, other = lab.nodes[0], lab[ME], lab[2, 1]
+    lab.wait((2, 1), (2, 2))
+    ops = {"send": _core.SEND, "call": _core.SENDREC, "notification": _core.NOTIFY}
+    code = lab.ask(ME, (2, 1), (2, 2), PIECE) if late == "copy" else node.step(dead.endpoint, ops[late], other.endpoint)
+    assert code == BLOCKED
+    lab.nodes.collect(0)
+    assert node.unbind(dead.endpoint) == OK
+    dead.endpoint = node.bind(dead.slot)
+    content = lab.fill((1, 0))
+    overtake(lab)
+    lab.nodes.carry()
+    assert lab.end(ME) == OK
+    assert lab[2, 0].memory.raw[:PIECE] == content[:PIECE]
+    assert lab.nodes.audit() == []
+
+
 CUTS = [(0, 1), (0, 2), (1, 2)]
 
 
