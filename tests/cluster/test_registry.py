@@ -163,3 +163,18 @@ def test_news_of_a_peer_does_not_disconnect_the_node_from_one_that_it_has_a_sess
     proxies._look_up(cast("Registry", SimpleNamespace(take=lambda: [news])))
     assert told == ([(2, "b")] if session == "none" else [])
     cluster.net.close()
+
+
+@pytest.mark.parametrize("address", ["tipc://4711:7411", "tcp://nowhere", "", "x" * 300])
+def test_an_address_that_cannot_be_dialled_is_noted_and_the_peer_waited_for(address: str) -> None:
+    cluster = Cluster(tcp_insecure())
+    proxies = object.__new__(Proxies)
+    proxies._noded = cast("Noded", SimpleNamespace(node_up=lambda *args: None))
+    proxies._links = cluster.node(1).links
+    proxies._notes = []
+    news = Joined(2, Presence("b", 1, (address,)))
+    proxies._look_up(cast("Registry", SimpleNamespace(take=lambda: [news])))
+    assert proxies._links.peers[2].addresses == []
+    (note,) = proxies._notes
+    assert note.startswith("node 2 cannot be dialled by its entry in the registry: ")
+    cluster.net.close()

@@ -207,7 +207,7 @@ class Proxies:
             match event:
                 case Joined(node, presence):
                     self._join(node, presence.name)
-                    self._links.add_peer(node, [parse(text) for text in presence.addresses])
+                    self._meet(node, presence.addresses)
                 case Left(node, expired):
                     self._lose(node, "its lease in the registry has ended" if expired else "it said goodbye")
                 case Displaced():
@@ -222,6 +222,14 @@ class Proxies:
         """
         if not self._links.reaches(node):
             self._noded.node_up(node, name)
+
+    def _meet(self, node: int, addresses: Iterable[str]) -> None:
+        """Dial a peer by what the registry says of it; where none of that can be used, wait to be dialled."""
+        try:
+            self._links.add_peer(node, [parse(text) for text in addresses])
+        except (OSError, ValueError) as error:
+            self._note(f"node {node} cannot be dialled by its entry in the registry: {error}")
+            self._links.add_peer(node, [])
 
     def _lose(self, node: int, why: str) -> None:
         """A peer is not in the registry any more; if it is still connected, that counts more."""
