@@ -138,12 +138,16 @@ static int settle(struct k_txn *t, int code) {
     return code;
 }
 
-/* By one that does not wait for it, or no longer: whatever it has under way here stays. */
-static int answer(struct k_putting *p) {
+static int give_answer(struct k_putting *p) {
     struct k_message message;
     struct k_call call = call_of(p, K_REPLY, &message);
     call.answers = p->c->answers;
-    int code = settle(&p->t, k_reply(&p->t, &call));
+    return settle(&p->t, k_reply(&p->t, &call));
+}
+
+/* By one that does not wait for it, or no longer: whatever it has under way here stays. */
+static int give_unasked(struct k_putting *p) {
+    int code = give_answer(p);
     return code == K_BADVMID ? code : K_OK;
 }
 
@@ -151,7 +155,7 @@ static int answer(struct k_putting *p) {
 static int put_send(struct k_putting *p, bool request) {
     struct k_message message;
     struct k_call call = call_of(p, request ? K_SENDREC : K_SEND, &message);
-    if (k_is_late(p)) return p->c->answers ? answer(p) : K_OK;
+    if (k_is_late(p)) return p->c->answers ? give_unasked(p) : K_OK;
     int code = k_begin_remote(p);
     if (code == K_OK) code = settle(&p->t, k_send(&p->t, &call, request));
     if (code == K_BADVMID) return code;
@@ -159,14 +163,10 @@ static int put_send(struct k_putting *p, bool request) {
 }
 
 static int put_reply(struct k_putting *p) {
-    struct k_message message;
-    if (p->c->flags & K_CMD_NOACK || k_is_late(p)) return answer(p);
-    struct k_call call = call_of(p, K_REPLY, &message);
-    call.answers = p->c->answers;
+    if (p->c->flags & K_CMD_NOACK || k_is_late(p)) return give_unasked(p);
     int code = k_begin_remote(p);
-    if (code == K_OK) code = settle(&p->t, k_reply(&p->t, &call));
-    if (code == K_BADVMID) return code;
-    return k_acknowledge(p, K_CMD_REPLY_ACK, code);
+    if (code == K_OK) code = give_answer(p);
+    return code == K_BADVMID ? code : k_acknowledge(p, K_CMD_REPLY_ACK, code);
 }
 
 /* By whoever calls, whatever that has under way; nobody is told how it went. */

@@ -27,8 +27,8 @@ struct k_windows {
 };
 
 /* Where `bytes` bytes at an address of a member are here. NULL: they have to be copied by the kernel. What the member has there is asked of
- * the kernel for the `first` piece of each copy: before that it may have unmapped a block and mapped another one; from then on it is held. Only memory that cannot shrink is mapped, so that nothing
- * faults. The member is believed already (trust.h). */
+ * the kernel for the `first` piece of each copy: before that it may have unmapped a block and mapped another one; from then on it is held.
+ * Only memory that is all there and cannot shrink is mapped, so that nothing faults. The member is believed already (trust.h). */
 uint8_t *k_window(struct k_windows *w, int32_t pid, uint64_t address, uint64_t bytes, bool write, bool first);
 /* Let go of what nobody has used for a second or two: a block that its owner has released is nobody's memory then. Call it before sleeping. */
 void k_windows_sweep(struct k_windows *w);

@@ -2,30 +2,14 @@
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 import drvs
 from drvs.core import CODES
-from support.nodes import RunningNode
-from support.two_nodes import Joined, joined, two_nodes
+from support.two_nodes import Joined
 
 SERVER = 5
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[list[RunningNode]]:
-    """Two nodes for all tests of this module."""
-    with two_nodes() as both:
-        yield both
-
-
-@pytest.fixture
-def pair(running: list[RunningNode]) -> Iterator[Joined]:
-    """A VM that both have, joined."""
-    with joined(running) as both:
-        yield both
 
 
 def serve(me, ep, rounds=1):

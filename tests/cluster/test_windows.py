@@ -4,14 +4,12 @@ import ctypes
 import fcntl
 import mmap
 import os
-from collections.abc import Iterator
 
 import pytest
 
 import drvs
-from support.nodes import RunningNode
 from support.regions import wait_until
-from support.two_nodes import Joined, joined, two_nodes
+from support.two_nodes import Joined
 
 SERVER = 5
 NBYTES = 100_000
@@ -31,18 +29,6 @@ def can_be_asked() -> bool:
 
 
 needs_windows = pytest.mark.skipif(not can_be_asked(), reason="needs PROCMAP_QUERY (Linux 6.11)")
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[list[RunningNode]]:
-    with two_nodes() as both:
-        yield both
-
-
-@pytest.fixture
-def pair(running: list[RunningNode]) -> Iterator[Joined]:
-    with joined(running) as both:
-        yield both
 
 
 # ---- a process with memory of every kind ------------------------------------------------------------------------

@@ -6,15 +6,16 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import drvs
 from drvs.bench.mechanisms.ours import VM_NAME
-from drvs.bench.pair import end, spawn
+from drvs.bench.pair import BenchFailed, end, spawn
 from drvs.bench.placement import different
+from drvs.bench.promise import Target
 from drvs.bench.settings import Settings
 from drvs.bench.stats import Row
 from drvs.ui.progress import Steps
@@ -101,7 +102,10 @@ def _waiting(settings: Settings) -> list[Figure]:
     return [Figure("a process waiting in receive, of one core", share * 100, "%", 0.1)]
 
 
-_PARTS: tuple[tuple[str, Callable[[Settings], list[Figure]]], ...] = (
+Part = tuple[str, Callable[[Settings], list[Figure]]]
+"""What some costs are of, and how they are measured."""
+
+_PARTS: tuple[Part, ...] = (
     ("noded", _noded),
     ("binding", _binding),
     ("import", _importing),
@@ -122,6 +126,26 @@ def measure(settings: Settings, steps: Steps) -> list[Figure]:
         figures += part(settings)
         steps.done()
     return figures
+
+
+def measure_parts(parts: Sequence[Part], title: str, settings: Settings, steps: Steps) -> list[Figure]:
+    """Measure one part after the other; what cannot be measured is noted in `settings.skipped`."""
+    figures: list[Figure] = []
+    for what, part in parts:
+        steps.begin(f"{title}: {what}")
+        try:
+            figures += part(settings)
+        except BenchFailed as error:
+            settings.skipped[what] = str(error)
+        steps.done()
+    return figures
+
+
+def promises(figures: list[Figure]) -> Iterator[Target]:
+    """Yield what was promised of costs."""
+    for figure in figures:
+        if figure.most is not None:
+            yield Target(figure.name, figure.value, figure.most, unit=f" {figure.unit}")
 
 
 def rows(figures: list[Figure]) -> list[Row]:

@@ -106,15 +106,7 @@ def step_count(_settings: Settings) -> int:
 
 def measure(settings: Settings, steps: Steps) -> list[Figure]:
     """Measure the table."""
-    figures: list[Figure] = []
-    for what, part in _PARTS:
-        steps.begin(f"cost of the cluster: {what}")
-        try:
-            figures += part(settings)
-        except BenchFailed as error:
-            settings.skipped[what] = str(error)
-        steps.done()
-    return figures
+    return footprint.measure_parts(_PARTS, "cost of the cluster", settings, steps)
 
 
 def rows(figures: list[Figure]) -> list[Row]:
@@ -123,7 +115,5 @@ def rows(figures: list[Figure]) -> list[Row]:
 
 
 def targets(figures: list[Figure]) -> Iterator[Target]:
-    """Yield the promises about cost."""
-    for figure in figures:
-        if figure.most is not None:
-            yield Target(figure.name, figure.value, figure.most, unit=f" {figure.unit}")
+    """Return the promises about cost."""
+    return footprint.promises(figures)

@@ -53,15 +53,7 @@ def step_count(_settings: Settings) -> int:
 
 def measure(settings: Settings, steps: Steps) -> list[Figure]:
     """Measure the table."""
-    figures: list[Figure] = []
-    for what, part in _PARTS:
-        steps.begin(f"simulation: {what}")
-        try:
-            figures += part(settings)
-        except BenchFailed as error:
-            settings.skipped[what] = str(error)
-        steps.done()
-    return figures
+    return footprint.measure_parts(_PARTS, "simulation", settings, steps)
 
 
 def rows(figures: list[Figure]) -> list[Row]:
@@ -70,7 +62,5 @@ def rows(figures: list[Figure]) -> list[Row]:
 
 
 def targets(figures: list[Figure]) -> Iterator[Target]:
-    """Yield the promises about histories."""
-    for figure in figures:
-        if figure.most is not None:
-            yield Target(figure.name, figure.value, figure.most, unit=f" {figure.unit}")
+    """Return the promises about histories."""
+    return footprint.promises(figures)
