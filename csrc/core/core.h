@@ -55,6 +55,8 @@ const char *k_region_attach(struct k_region *region, void *base, size_t bytes);
 /* Endpoint arithmetic (guide 1.6). decode: false if no slot of this VM can have that endpoint. */
 int32_t k_endpoint_encode(const struct k_region *region, uint32_t slot, uint32_t generation);
 bool k_endpoint_decode(const struct k_region *region, int32_t endpoint, uint32_t *slot);
+/* Of two endpoints of one slot: generations are counted up and begin anew at their end, so what is more than half way ahead is behind. */
+bool k_endpoint_is_earlier(int32_t endpoint, int32_t other);
 
 /* ---- one call ----------------------------------------------------------------------------------------------- */
 
@@ -240,8 +242,9 @@ uint32_t k_proxy_room(const struct k_proxy *proxy);
 /* Deliver a command and its payload of c->len bytes. What goes wrong with it is told to the other side, where there is one; else
  * the code is K_VMNOTRUN, K_BADVMID, K_BADNODEID, K_NOVMNODE, K_NOPROXY, K_NOTCONN, K_RANGE, or K_TIMEDOUT (put it again). */
 int k_proxy_put(struct k_proxy *proxy, const struct k_command *c, const void *payload, int lock_ms);
-/* Ask for the doorbell. K_OK; K_AGAIN: there is something to take already, for a node without a bit in `skip`. */
-int k_proxy_arm(struct k_proxy *proxy, const uint8_t *skip, int lock_ms);
+/* Ask for the doorbell when `commands` (1 or more) have come. K_OK; K_AGAIN: there is something to take already, for a node without a bit
+ * in `skip`. */
+int k_proxy_arm(struct k_proxy *proxy, const uint8_t *skip, uint32_t commands, int lock_ms);
 /* Let go of what is not used any more. Call it before sleeping, where k_proxy_arm is not called. */
 void k_proxy_rest(struct k_proxy *proxy);
 /* There seems to be something to take. No lock. */

@@ -131,7 +131,7 @@ struct k_slot {
     _Alignas(K_LINE) uint32_t px; /* proxy pair + 1 in whose queue it stands; 0: in none */
     uint32_t px_next, px_prev;
     uint32_t px_head, px_tail; /* of a sender proxy's slot: its queue, oldest first */
-    uint32_t armed;            /* of a sender proxy's slot: it is about to sleep, ring the doorbell */
+    uint32_t armed;            /* of a sender proxy's slot: it sleeps; ring the doorbell when so many commands have come */
     uint32_t out_cmd, out_node;
     int32_t out_src, out_dst;
     uint32_t out_call, out_answers, out_flags, out_value;

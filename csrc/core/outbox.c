@@ -43,8 +43,8 @@ void k_outbox_push(struct k_txn *t, struct k_slot *s, uint32_t index, uint32_t p
     link_last(t, p, s, index);
     k_set(t, &s->px, px + 1);
     if (!p->armed) return;
-    k_set(t, &p->armed, 0);
-    t->ring = true;
+    k_set(t, &p->armed, p->armed - 1);
+    t->ring = p->armed == 1;
 }
 
 void k_outbox_put(struct k_txn *t, struct k_slot *s, uint32_t index, uint32_t px, const struct k_out *out) {

@@ -2,7 +2,8 @@
  *
  * Taking is a transition like any other: the command leaves the queue and its caller's state moves on in one commit, so a proxy that
  * dies has taken a command or has not. What it had taken and not sent is lost with it, and noded ends those calls (cut.c). A
- * proxy that finds nothing arms, under the lock, and sleeps: whoever queues next rings.
+ * proxy that finds nothing arms, under the lock, and sleeps: whoever queues next rings; or, of several that it would rather take
+ * together, the last.
  */
 #include "proxy.h"
 
@@ -83,13 +84,13 @@ static struct k_slot *next_command(struct k_txn *t, const struct k_proxy *proxy,
 /* ---- arming ------------------------------------------------------------------------------------------------------------- */
 
 /* What waits for nodes that are skipped does not keep the proxy from sleeping. */
-static int arm(struct k_txn *t, const struct k_proxy *proxy, const uint8_t *skip) {
+static int arm(struct k_txn *t, const struct k_proxy *proxy, const uint8_t *skip, uint32_t commands) {
     uint32_t index;
     struct k_slot *queue = queue_of(proxy);
     if (next_command(t, proxy, skip, &index)) return K_AGAIN;
     if (t->damaged) return K_BADVMID;
-    if (queue->armed) return K_OK;
-    k_set(t, &queue->armed, 1);
+    if (queue->armed == commands) return K_OK;
+    k_set(t, &queue->armed, commands);
     return k_commit(t);
 }
 
@@ -97,12 +98,12 @@ void k_proxy_rest(struct k_proxy *proxy) {
     k_windows_sweep(&proxy->windows);
 }
 
-int k_proxy_arm(struct k_proxy *proxy, const uint8_t *skip, int lock_ms) {
+int k_proxy_arm(struct k_proxy *proxy, const uint8_t *skip, uint32_t commands, int lock_ms) {
     struct k_txn t;
     if (!skip && k_proxy_ready(proxy)) return K_AGAIN;
     k_proxy_rest(proxy);
     int code = k_proxy_enter(proxy, &t, K_PROXY_SENDER, lock_ms);
-    return code == K_OK ? k_leave_with(&t, arm(&t, proxy, skip)) : code;
+    return code == K_OK ? k_leave_with(&t, arm(&t, proxy, skip, commands)) : code;
 }
 
 /* ---- one command ----------------------------------------------------------------------------------------------------------- */

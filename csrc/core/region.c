@@ -140,6 +140,11 @@ int32_t k_endpoint_encode(const struct k_region *region, uint32_t slot, uint32_t
     return (int32_t)(generation * region->gen_size) + k_p_nr(region, slot);
 }
 
+bool k_endpoint_is_earlier(int32_t endpoint, int32_t other) {
+    int64_t ahead = (int64_t)other - endpoint, half = INT32_MAX / 2;
+    return ahead > 0 ? ahead <= half : ahead < -half;
+}
+
 /* Slots below nr_sysprocs have generation 0 for ever, the others never do. */
 bool k_endpoint_decode(const struct k_region *region, int32_t endpoint, uint32_t *slot) {
     uint32_t shifted = (uint32_t)endpoint + region->limits.nr_tasks; /* below -nr_tasks: wraps to more than any endpoint */

@@ -256,7 +256,7 @@ static int take(struct hands *h, struct k_command *c, void *payload) {
 
 static bool arm(struct hands *h) {
     for (struct served *vm = h->vms; vm; vm = vm->next)
-        if (k_proxy_arm(&vm->proxy, NULL, LOCK_MS) == K_AGAIN) return false;
+        if (k_proxy_arm(&vm->proxy, NULL, 1, LOCK_MS) == K_AGAIN) return false;
     return true;
 }
 

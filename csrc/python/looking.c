@@ -29,3 +29,9 @@ enum looked look_on(int fd, uint64_t until_ns, bool (*ready)(const void *context
     }
     return LOOKED_IN_VAIN;
 }
+
+void doze_on(int fd, uint64_t ns) {
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+    struct timespec most = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+    ppoll(&look, 1, &most, NULL);
+}

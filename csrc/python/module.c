@@ -2,6 +2,7 @@
 #include "binding.h"
 #include "../core/cpu.h"
 #include "image.h"
+#include "looking.h"
 
 #if __has_include("../bench/pingpong.h")
 #define HAVE_BENCH 1
@@ -18,6 +19,18 @@ static PyObject *this_cpu(PyObject *module, PyObject *unused) {
 static PyObject *now_ns(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     return PyLong_FromLongLong(k_now_ns());
+}
+
+static struct signature doze_signature = {"doze", 2, {INT_PARAM("fd", 0, INT32_MAX, 0), ADDRESS_PARAM("ns")}, {NULL}};
+
+static PyObject *doze(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    (void)module;
+    union value v[PARAMS_MAX];
+    if (!parse_args(&doze_signature, args, nargs, kwnames, v)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    doze_on((int)v[0].integer, v[1].address);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
 }
 
 static struct signature copy_bytes_signature = {"copy_bytes", 6, {
@@ -49,6 +62,7 @@ static PyObject *span_of(PyObject *module, PyObject *buffer) {
 static PyMethodDef functions[] = {
     {"this_cpu", this_cpu, METH_NOARGS, "this_cpu() -> int: the CPU that this thread runs on, -1 if unknown."},
     {"now_ns", now_ns, METH_NOARGS, "now_ns() -> int: CLOCK_MONOTONIC, the clock of all deadlines."},
+    {"doze", FASTCALL(doze), "doze(fd, ns): sleep until there is something to read from fd, for at most ns."},
     {"copy_bytes", FASTCALL(copy_bytes), "copy_bytes(src_pid, src_address, dst_pid, dst_address, nbytes, chunk) -> code: between host processes (0: the caller)."},
     {"encode_command", encode_command, METH_O, "encode_command(fields) -> the record that carries a command between nodes."},
     {"decode_command", decode_command, METH_O, "decode_command(record) -> its fields, the payload among them; ValueError says what is wrong with it."},

@@ -27,6 +27,7 @@ struct served {
 struct proxy {
     PyObject_HEAD
     uint32_t px, node;
+    uint64_t taken, roused; /* how many commands; of those put, how many a process goes on with */
     uint32_t cpu; /* + 1, where the process is that was served last */
     bool sends, receives;
     struct served **served;
@@ -201,6 +202,7 @@ static bool take_one(struct proxy *self, struct served *s, const uint8_t *skip, 
     if (!now_ns) clock_gettime(CLOCK_REALTIME, &now);
     c->seconds = now.tv_sec, c->nanoseconds = now.tv_nsec;
     ledger_note(&self->ledger, LEDGER_SENT, (uint32_t)c->dnode, (uint64_t)c->seconds * 1000000000 + (uint64_t)c->nanoseconds);
+    self->taken++;
     self->cpu = k_cpu_of(&s->proxy.region, c->src);
     return true;
 }
@@ -229,12 +231,26 @@ static bool fill_skip(struct proxy *self, PyObject *nodes) {
     return !PyErr_Occurred();
 }
 
-/* All that one VM has, as far as the limit goes. False: an exception. */
-static bool take_from(struct proxy *self, struct served *s, const uint8_t *skip, uint64_t now_ns, Py_ssize_t limit, PyObject *list) {
+/* Take what one VM has, as far as the limit in `context` goes. False: an exception. */
+typedef bool take_from(struct proxy *self, struct served *s, const uint8_t *skip, uint64_t now_ns, void *context);
+
+/* From all VMs, beginning with another one each time. */
+static bool take_from_each(struct proxy *self, PyObject *nodes, uint64_t now_ns, take_from *from, void *context) {
+    bool skipping = nodes && nodes != Py_None, ok = !skipping || fill_skip(self, nodes);
+    for (size_t i = 0, n = self->sends ? self->n : 0; ok && i < n; i++)
+        ok = from(self, self->served[(self->next + i) % n], skipping ? self->skip : NULL, now_ns, context);
+    if (self->n) self->next = (self->next + 1) % self->n;
+    return ok;
+}
+
+struct pairs { PyObject *list; Py_ssize_t limit; };
+
+static bool pairs_from(struct proxy *self, struct served *s, const uint8_t *skip, uint64_t now_ns, void *context) {
+    const struct pairs *pairs = context;
     struct k_command c;
-    while (PyList_Size(list) < limit && take_one(self, s, skip, now_ns, &c, self->payload)) {
+    while (PyList_Size(pairs->list) < pairs->limit && take_one(self, s, skip, now_ns, &c, self->payload)) {
         PyObject *pair = to_pair(&c, self->payload);
-        int failed = !pair || PyList_Append(list, pair) < 0;
+        int failed = !pair || PyList_Append(pairs->list, pair) < 0;
         Py_XDECREF(pair);
         if (failed) return false;
     }
@@ -247,18 +263,15 @@ static PyObject *proxy_take(PyObject *object, PyObject *const *args, Py_ssize_t 
     struct proxy *self = as_proxy(object);
     union value v[PARAMS_MAX];
     if (!parse_args(&take_signature, args, nargs, kwnames, v)) return NULL;
-    bool skipping = v[1].object && v[1].object != Py_None;
-    if (skipping && !fill_skip(self, v[1].object)) return NULL;
-    PyObject *list = PyList_New(0);
-    for (size_t i = 0, n = self->sends ? self->n : 0; list && i < n; i++)
-        if (!take_from(self, self->served[(self->next + i) % n], skipping ? self->skip : NULL, v[2].address, (Py_ssize_t)v[0].integer, list)) Py_CLEAR(list);
-    if (self->n) self->next = (self->next + 1) % self->n;
-    return list;
+    struct pairs pairs = {.list = PyList_New(0), .limit = (Py_ssize_t)v[0].integer};
+    if (pairs.list && !take_from_each(self, v[1].object, v[2].address, pairs_from, &pairs)) Py_CLEAR(pairs.list);
+    return pairs.list;
 }
 
 /* ---- take_runs --------------------------------------------------------------------------------------------------------- */
 
-static bool run_from(struct proxy *self, struct served *s, const uint8_t *skip, uint64_t now_ns, struct run *r) {
+static bool run_from(struct proxy *self, struct served *s, const uint8_t *skip, uint64_t now_ns, void *context) {
+    struct run *r = context;
     struct k_command c;
     while (r->taken < r->limit && r->total < r->most && k_proxy_ready(&s->proxy)) {
         uint8_t *at = run_end(r, self->room);
@@ -277,13 +290,8 @@ static PyObject *proxy_take_runs(PyObject *object, PyObject *const *args, Py_ssi
     struct proxy *self = as_proxy(object);
     union value v[PARAMS_MAX];
     if (!parse_args(&take_runs_signature, args, nargs, kwnames, v)) return NULL;
-    bool skipping = v[2].object && v[2].object != Py_None;
-    if (skipping && !fill_skip(self, v[2].object)) return NULL;
     struct run r = {.buffer = &self->buffer, .list = PyList_New(0), .limit = (Py_ssize_t)v[0].integer, .most = (size_t)v[1].integer};
-    bool ok = r.list;
-    for (size_t i = 0, n = self->sends ? self->n : 0; ok && i < n; i++)
-        ok = run_from(self, self->served[(self->next + i) % n], skipping ? self->skip : NULL, v[3].address, &r);
-    if (self->n) self->next = (self->next + 1) % self->n;
+    bool ok = r.list && take_from_each(self, v[2].object, v[3].address, run_from, &r);
     if (!ok || !run_finish(&r)) Py_CLEAR(r.list);
     return r.list;
 }
@@ -294,6 +302,7 @@ static int deliver(struct proxy *self, const struct k_command *c, const uint8_t 
     if (snode >= 0 && c->snode != snode) return K_BADNODEID;
     struct served *s = self->receives ? find(self, c->vmid, NULL) : NULL;
     if (!s) return K_BADVMID;
+    self->roused += k_cmd_has_message(c->cmd) || c->cmd == K_CMD_SEND_ACK;
     self->cpu = k_cpu_of(&s->proxy.region, c->dst);
     return k_proxy_put(&s->proxy, c, payload, LOCK_MS);
 }
@@ -359,7 +368,7 @@ static PyObject *proxy_look(PyObject *object, PyObject *const *args, Py_ssize_t 
     return PyLong_FromLong(look_on((int)v[0].integer, v[1].address, is_ready, as_proxy(object)));
 }
 
-static struct signature arm_signature = {"arm", 0, {OBJECT_PARAM("skip")}, {NULL}};
+static struct signature arm_signature = {"arm", 0, {OBJECT_PARAM("skip"), INT_PARAM("commands", 1, UINT16_MAX, 1)}, {NULL}};
 
 static PyObject *proxy_rest(PyObject *object, PyObject *unused) {
     const struct proxy *self = as_proxy(object);
@@ -375,7 +384,7 @@ static PyObject *proxy_arm(PyObject *object, PyObject *const *args, Py_ssize_t n
     bool skipping = v[0].object && v[0].object != Py_None;
     if (skipping && !fill_skip(self, v[0].object)) return NULL;
     for (size_t i = 0; i < self->n; i++)
-        if (k_proxy_arm(&self->served[i]->proxy, skipping ? self->skip : NULL, LOCK_MS) == K_AGAIN) Py_RETURN_FALSE;
+        if (k_proxy_arm(&self->served[i]->proxy, skipping ? self->skip : NULL, (uint32_t)v[1].integer, LOCK_MS) == K_AGAIN) Py_RETURN_FALSE;
     Py_RETURN_TRUE;
 }
 
@@ -389,6 +398,16 @@ static PyObject *get_px(PyObject *object, void *closure) {
 static PyObject *get_node(PyObject *object, void *closure) {
     (void)closure;
     return PyLong_FromUnsignedLong(as_proxy(object)->node);
+}
+
+static PyObject *get_taken(PyObject *object, void *closure) {
+    (void)closure;
+    return PyLong_FromUnsignedLongLong(as_proxy(object)->taken);
+}
+
+static PyObject *get_roused(PyObject *object, void *closure) {
+    (void)closure;
+    return PyLong_FromUnsignedLongLong(as_proxy(object)->roused);
 }
 
 static PyObject *get_peer_cpu(PyObject *object, void *closure) {
@@ -423,6 +442,8 @@ static PyObject *get_ledger(PyObject *object, void *closure) {
 
 static PyGetSetDef attributes[] = {
     {"ledger", get_ledger, set_ledger, "Where to count, for each node, what was carried; None: nowhere.", NULL},
+    {"taken", get_taken, NULL, "Commands taken so far.", NULL},
+    {"roused", get_roused, NULL, "Commands put so far that a process goes on with: messages, and acknowledgements of them.", NULL},
     {"peer_cpu", get_peer_cpu, NULL, "Where the process is that was served last; -1: unknown.", NULL},
     {"fallback", get_fallback, set_fallback,
      "Who copies where Linux refuses: f(region, src_slot, src_pid, src_address, dst_slot, dst_pid, dst_address, nbytes) -> code; slot -1: the proxy itself.", NULL},
@@ -439,7 +460,7 @@ static PyMethodDef methods[] = {
     {"take_runs", FASTCALL(proxy_take_runs), "take_runs(limit, nbytes, skip=None, now_ns=0) -> [(node, records, count)]: what waits to be sent, oldest first, as buffers of records for one node each."},
     {"put", FASTCALL(proxy_put), "put(records, snode=-1) -> [(offset, code)]: deliver records; those that came to nothing."},
     {"rest", proxy_rest, METH_NOARGS, "rest(): let go of memory of processes that is mapped and not used any more."},
-    {"arm", FASTCALL(proxy_arm), "arm(skip=None) -> bool: have the doorbell rung; False: there is something to take already."},
+    {"arm", FASTCALL(proxy_arm), "arm(skip=None, commands=1) -> bool: have the doorbell rung when so many have come; False: there is something to take already."},
     {"ready", proxy_ready, METH_NOARGS, "ready() -> bool: whether there seems to be something to take, without a lock."},
     {"look", FASTCALL(proxy_look), "look(fd, until_ns) -> int: look on: 1 ready(), 2 fd is readable, 0 neither until then, or it should not be tried."},
     {NULL, NULL, 0, NULL},

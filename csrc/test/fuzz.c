@@ -92,7 +92,7 @@ static void any_proxy_work(struct k_proxy *proxy) {
     switch (random_below(&dice, 6)) {
     case 0: case 1: k_proxy_put(proxy, &c, payload, LOCK_MS); break;
     case 2: case 3: k_proxy_take(proxy, random_below(&dice, 2) ? &skip : NULL, &c, payload, LOCK_MS); break;
-    case 4: k_proxy_arm(proxy, NULL, LOCK_MS); break;
+    case 4: k_proxy_arm(proxy, NULL, 1 + random_below(&dice, 3), LOCK_MS); break;
     default: k_bury_proxies(&w.region, K0, random_below(&dice, PROXIES), LOCK_MS);
     }
 }

@@ -57,7 +57,8 @@ static int take_data(struct world *w) {
     return take(w);
 }
 
-static int arm(struct world *w) { return k_proxy_arm(proxy(w), NULL, LOCK_MS); }
+static int arm_for(struct world *w, uint32_t commands) { return k_proxy_arm(proxy(w), NULL, commands, LOCK_MS); }
+static int arm(struct world *w) { return arm_for(w, 1); }
 static int bury_proxies(struct world *w) { return k_bury_proxies(&w->region, K1, PX, LOCK_MS); }
 
 static struct k_command from_G(struct world *w, int32_t cmd, uint32_t to) {
@@ -159,6 +160,7 @@ static void bind_far(struct world *w, uint32_t slot, uint32_t node) {
 STEPS(connected, ok(route(w, THERE, K_ROUTE_VM | K_ROUTE_CONNECTED)); ok(route(w, THIRD, K_ROUTE_VM | K_ROUTE_CONNECTED)); bind_far(w, U, THIRD))
 STEPS(known, connected(w); bind_far(w, G, THERE))
 STEPS(armed, known(w); ok(arm(w)))
+STEPS(armed_for_more, known(w); ok(arm_for(w, 2)))
 STEPS(A_cancelled, known(w); blocks(A_sendrec_G(w)); ok(take(w)); ok(cancel_A(w)))
 STEPS(A_called, known(w); blocks(A_sendrec_G(w)); ok(take(w)))
 STEPS(A_accepted, known(w); ok(put_request_A(w)); ok(step(w, A, K_RECEIVE, K_ANY)))
@@ -180,6 +182,8 @@ const struct scenario far_scenarios[] = {
     {"far-send", A, A_send_G, K_BLOCKED, 1, .before = known,
      .sleepers = {{C, K_SEND, G, ASLEEP, ASLEEP}, {D, K_SENDREC, G, ASLEEP, ASLEEP}}},
     {"far-send-rings", A, A_send_G, K_BLOCKED, 1, .before = armed,
+     .sleepers = {TO_ANY(C, K_RECEIVE, ASLEEP, ASLEEP)}},
+    {"far-send-comes-first", A, A_send_G, K_BLOCKED, 1, .before = armed_for_more,
      .sleepers = {TO_ANY(C, K_RECEIVE, ASLEEP, ASLEEP)}},
     {"far-sendrec", A, A_sendrec_G, K_BLOCKED, 1, .before = known,
      .sleepers = {{C, K_SENDREC, G, ASLEEP, ASLEEP}}},

@@ -66,6 +66,45 @@ def test_the_doorbell_rings_once_for_an_armed_proxy(nodes: Nodes) -> None:
     os.close(doorbell)
 
 
+def test_the_doorbell_rings_for_the_last_of_several(nodes: Nodes) -> None:
+    node, doorbell = nodes[0], os.eventfd(0, os.EFD_NONBLOCK)
+    node.region.doorbell = doorbell
+    senders = [node.bind(USER + 10 + i) for i in range(5)]
+    assert node.proxy.arm(None, 2)
+    node.step(senders[0], _core.SEND, server_of(nodes))
+    assert not rung(doorbell)
+    assert not node.proxy.arm(commands=3)
+    node.step(senders[1], _core.SEND, server_of(nodes))
+    assert rung(doorbell)
+    assert (len(node.proxy.take()), node.proxy.taken) == (2, 2)
+    assert node.proxy.arm(commands=5)
+    assert node.proxy.arm()  # the last word counts
+    node.step(senders[2], _core.SEND, server_of(nodes))
+    assert rung(doorbell)
+    node.step(senders[3], _core.SEND, server_of(nodes))
+    assert not rung(doorbell)
+    assert node.region.audit() == []
+    with pytest.raises(OverflowError, match="commands"):
+        node.proxy.arm(commands=0)
+    node.region.doorbell = -1
+    os.close(doorbell)
+
+
+def test_a_proxy_counts_whom_it_has_roused(nodes: Nodes) -> None:
+    nodes[0].step(client_of(nodes), _core.SENDREC, server_of(nodes))
+    nodes.carry()
+    there = nodes[1].proxy
+    assert (nodes[0].proxy.taken, nodes[0].proxy.roused, there.taken, there.roused) == (1, 0, 0, 1)
+    code, request = nodes[1].receive(server_of(nodes))
+    assert code == OK
+    nodes[1].step(server_of(nodes), _core.REPLY, request.source)
+    nodes.carry()
+    assert (nodes[0].proxy.roused, there.taken) == (1, 1)
+    nodes[0].step(client_of(nodes), _core.NOTIFY, server_of(nodes))
+    nodes.carry()
+    assert there.roused == 1  # a notification asks for nothing
+
+
 def test_what_waits_for_a_node_that_is_skipped_does_not_keep_a_proxy_awake(nodes: Nodes) -> None:
     node, doorbell = nodes[0], os.eventfd(0, os.EFD_NONBLOCK)
     node.region.doorbell = doorbell
@@ -222,6 +261,31 @@ def ask(nodes: Nodes, **changes: Any) -> bytes:
 def test_a_command_that_nobody_can_answer_is_given_back(nodes: Nodes, changes: dict[str, int], code: str) -> None:
     good = encode_command({"cmd": _core.CMD_HELLO, "vmid": 7, "dnode": 1, "snode": 0})
     assert nodes[1].proxy.put(good + ask(nodes, **changes)) == [(len(good), CODES[code])]
+
+
+def generation(nodes: Nodes, number: int) -> int:
+    """The endpoint of the owner of a slot with that number, or with the last but so many for one below 1."""
+    region = nodes[1].region
+    highest = (2**31 - 1) // (region.encode(0, 1) - region.encode(0, 0)) - 1
+    return int(region.encode(USER + 20, number if number > 0 else highest + number))
+
+
+@pytest.mark.parametrize(("there", "comes"), [(1, 2), (0, 1), (-5, 3), (7, 900)])
+def test_a_later_owner_of_a_slot_takes_the_place_of_an_earlier_one(nodes: Nodes, there: int, comes: int) -> None:
+    node = nodes[1]
+    assert node.bind_remote(generation(nodes, there), 0) == OK
+    assert node.proxy.put(ask(nodes, src=generation(nodes, comes)), 0) == []
+    assert node.state(generation(nodes, comes))["endpoint"] == generation(nodes, comes)
+    assert node.receive(server_of(nodes))[1].source == generation(nodes, comes)
+
+
+@pytest.mark.parametrize(("there", "comes"), [(2, 1), (1, 0), (3, -5), (900, 7)])
+def test_late_words_of_an_earlier_owner_of_a_slot_are_refused(nodes: Nodes, there: int, comes: int) -> None:
+    node = nodes[1]
+    assert node.bind_remote(generation(nodes, there), 0) == OK
+    assert node.proxy.put(ask(nodes, src=generation(nodes, comes)), 0) == [(0, CODES["SRCDIED"])]
+    assert node.state(generation(nodes, there))["endpoint"] == generation(nodes, there)
+    assert node.receive(server_of(nodes))[0] == BLOCKED
 
 
 def test_a_node_speaks_for_itself_alone(nodes: Nodes) -> None:

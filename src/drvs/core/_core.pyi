@@ -828,9 +828,9 @@ class Proxy:
         Raises:
             ValueError: a record is malformed; those before it were delivered.
         """
-    def arm(self, skip: frozenset[int] | None = None) -> bool:
-        """Have the doorbell rung when there is something more to take. False: there is already, for a node that is not
-        in `skip`."""
+    def arm(self, skip: frozenset[int] | None = None, commands: int = 1) -> bool:
+        """Have the doorbells rung when `commands` more of a VM's have come. False: there is something to take already,
+        for a node that is not in `skip`."""
     def rest(self) -> None:
         """Let go of memory of processes that is mapped here and was not used for a second or two. `arm` and `put` do
         it, too; a receiver that sleeps for long calls it before."""
@@ -850,6 +850,12 @@ class Proxy:
     def px(self) -> int: ...
     @property
     def node(self) -> int: ...
+    @property
+    def taken(self) -> int:
+        """Commands taken so far."""
+    @property
+    def roused(self) -> int:
+        """Commands put so far that a process of this node goes on with: messages, and acknowledgements of them."""
     @property
     def peer_cpu(self) -> int:
         """The CPU on which the process that was served last made its last call; -1: unknown."""
@@ -878,6 +884,10 @@ def this_cpu() -> int:
 
 def now_ns() -> int:
     """Return CLOCK_MONOTONIC in nanoseconds: the clock of all deadlines."""
+
+def doze(fd: int, ns: int) -> None:
+    """Sleep until there is something to read from `fd`, for at most `ns` nanoseconds (or for as long as timers are
+    late, some 50 us). A signal ends it, too."""
 
 def copy_bytes(src_pid: int, src_address: int, dst_pid: int, dst_address: int, nbytes: int, chunk: int) -> int:
     """Copy bytes between two host processes (0: the caller), `chunk` at a time. OK, PERM, FAULT, SRCDIED or

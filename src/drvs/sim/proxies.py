@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from drvs.cluster.links import Links
+from drvs.cluster.proxies.gather import Gather
 from drvs.cluster.proxies.membership import Action, AddNode, DropNode, ForgetNode, LearnGone, LearnName, Membership
 from drvs.cluster.proxies.process import Proxies
 from drvs.cluster.proxies.pump import Pump
@@ -95,6 +96,7 @@ class SimProxies(Proxies):
         self._core = proxy
         self._membership = Membership(number)
         self._spin = Spin(0)
+        self._gather = Gather()
         self._tell_trace, self._hears = note, hears
 
     def _identity(self) -> Identity:
@@ -105,8 +107,8 @@ class SimProxies(Proxies):
 
     @property
     def deadline(self) -> float:
-        """When the links want to be looked at."""
-        return self._links.deadline
+        """When the links or the VMs want to be looked at."""
+        return min(self._links.deadline, self._gather.until)
 
     def begin(self, peers: dict[int, str]) -> None:
         """Learn how things are on the node, and whom to be connected to: number and transport of each."""
@@ -131,12 +133,18 @@ class SimProxies(Proxies):
                 self._take(links.tick(now))
             if self._host.ready or self._noded.news:
                 self._look(now)
-            elif not busy and self._core.arm(self._pump.full):
+            elif not busy and self._core.arm(self._pump.full, self._expected(now)):
                 return False
         return True
 
+    def _expected(self, now: float) -> int:
+        """For how many commands to sleep."""
+        return self._gather.ask(self._core.taken, self._core.roused, now)
+
     def tick(self, now: float) -> bool:
         """Do what is due at the links, while the proxies sleep. False: something has come of it, and a turn is due."""
+        if now >= self._gather.until:
+            return False
         links = self._links
         events = links.flush(now)
         events += links.tick(now)
@@ -186,7 +194,7 @@ class SimProxies(Proxies):
                 self._tell_trace("-> %d left VM %d", node, vmid)
             case LearnName(node, name):
                 self._tell_trace("-> %d name %s is %d", node, name.name, name.endpoint)
-            case LearnGone(node, _, endpoint):
+            case LearnGone(node, _, endpoint, _):
                 self._tell_trace("-> %d gone %d", node, endpoint)
             case ForgetNode(node):
                 self._tell_trace("-> %d forgot", node)

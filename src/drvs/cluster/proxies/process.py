@@ -5,7 +5,8 @@
     noded's events ───────┘                 └─ timers
 
 The loop drains before it sleeps: commands of the VMs, then what the links have to send. Before it sleeps it arms the
-doorbells, and looks once more; for a moment after traffic it looks on instead (`spin`).
+doorbells, and looks once more; for a moment after traffic it looks on instead (`spin`), or has several commands come
+together (`gather`).
 """
 
 import select
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from drvs import core
 from drvs.base import limits
 from drvs.base.errors import DrvsError
+from drvs.cluster.proxies.gather import Gather
 from drvs.cluster.proxies.membership import (
     Action,
     AddNode,
@@ -78,6 +81,7 @@ class Proxies:
         self._pump = Pump(noded.number, self._sender, self._receiver, links, part)
         self._membership = Membership(noded.number)
         self._spin = Spin(spin_us)
+        self._gather = Gather()
         self._running = True
         self._traffic_fd = -1  # of the link that brought something last
         self._passes = 0
@@ -117,10 +121,14 @@ class Proxies:
         self._passes += 1
         if self._spin.until_ns and self._passes % limits.LINK_LOOKS and self._look_on():
             return
-        timeout = 0.0
-        if self._sender.core.arm(self._pump.full):
-            self._receiver.core.rest()
+        timeout, sender, receiver = 0.0, self._sender.core, self._receiver.core
+        commands = self._gather.ask(sender.taken, receiver.roused, now)
+        if sender.arm(self._pump.full, commands):
+            receiver.rest()
             timeout = min(SLEEP_S, max(0.0, self._links.deadline - now))
+            if commands > 1:
+                core.doze(self._epoll.fileno(), int(1e9 * min(timeout, self._gather.wait_s)))
+                timeout = 0.0
         for fd, mask in self._epoll.poll(timeout, 64):
             self._ready(fd, mask)
 
@@ -290,8 +298,8 @@ class Proxies:
                 noded.drop_node(vmid, node)
             case LearnName(node, name):
                 noded.learn_name(node, name)
-            case LearnGone(node, vmid, endpoint):
-                noded.learn_gone(node, vmid, endpoint)
+            case LearnGone():
+                noded.learn_gone(*action)
             case ForgetNode(node):
                 noded.forget_names(node)
             case Connect(node):
