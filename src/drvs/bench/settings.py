@@ -27,6 +27,7 @@ class Settings:
         cluster_rounds: of calls between nodes,
         cluster_singles: calls timed one by one in such a round, and
         paced_calls: calls with pauses between them.
+        cluster_s: seconds of a batch of them.
         stream_rounds: of large blocks between nodes, and
         stream_s: seconds of one.
         peers: that a node knows whose memory is measured.
@@ -52,6 +53,7 @@ class Settings:
     cluster_rounds: int = 30
     cluster_singles: int = 200
     paced_calls: int = 50
+    cluster_s: float = 0.1
     stream_rounds: int = 15
     stream_s: float = 0.1
     peers: int = 1000
@@ -71,6 +73,6 @@ def quick() -> Settings:
     """Return the settings for a first look: half a minute, and a smaller crowd in the scale table."""
     return Settings(
         quick=True, rounds=10, peer_rounds=4, batch_s=0.005, singles=500, endpoints=3000, threads=1000, idle_s=1.5,
-        start_rounds=1, map_calls=1000, cluster_rounds=6, cluster_singles=100, paced_calls=20, stream_rounds=3,
-        peers=200, histories=5, history_nodes=100, history_messages=5000,
+        start_rounds=1, map_calls=1000, cluster_rounds=6, cluster_singles=100, paced_calls=20, cluster_s=0.03,
+        stream_rounds=3, peers=200, histories=5, history_nodes=100, history_messages=5000,
     )  # fmt: skip

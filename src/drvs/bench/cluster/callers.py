@@ -1,4 +1,7 @@
-"""Table `callers`: 64 processes of one node that call a server on another at the same time, as the server sees it."""
+"""Table `callers`: 64 processes of one node that call a server on another at the same time, as the server sees it.
+
+A batch is long enough for what they do to become steady.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from drvs.bench.cluster.crowd import CALLERS, ZmqMany
+from drvs.bench.cluster.crowd import CALLERS, ZmqCallee, ZmqMany
 from drvs.bench.cluster.pairs import Pair, Program, calls_for
 from drvs.bench.cluster.peers import Tcp
+from drvs.bench.cluster.programs import ALL
 from drvs.bench.cluster.sites import Site, labs
 from drvs.bench.promise import Target
 from drvs.bench.settings import Settings
@@ -22,21 +26,28 @@ if TYPE_CHECKING:
 Results = dict[str, Series]
 """By mechanism."""
 
+ZMQ_PORT = 7790
 MANY, ONE = f"{CALLERS} callers", "1 caller"
 
 
 class Group:
-    """A server on node 1, which measures, and its callers on node 0."""
+    """A server on node 1, which measures, and its callers on node 0.
 
-    def __init__(self, lab: Lab, callers: int) -> None:
+    Args:
+        lab: where.
+        server, clients: by the words that name them.
+        number: a port of theirs; of drvs, how many callers there are.
+    """
+
+    def __init__(self, lab: Lab, server: str, clients: str, number: int) -> None:
         self.series = Series()
         self.calls = 1
-        self._callee = self._callers = Program(lab, 1, "drive", "callee", callers)
+        self._callee = self._callers = Program(lab, 1, "drive", server, number)
         try:
             self._callee.do("open")
-            self._callers = Program(lab, 0, "serve", "callers", callers)
+            self._callers = Program(lab, 0, "serve", clients, number)
             self._callers.read()
-            self._callee.do("batch", 10 * callers)
+            self._callee.do("batch", 10 * CALLERS)
         except BaseException:
             self.close()
             raise
@@ -78,14 +89,17 @@ def measure(settings: Settings, steps: Steps) -> Results:
         for site in sites:
             for callers, words in ((CALLERS, MANY), (1, ONE)):
                 steps.begin(f"{words} of another node, {site.ours}")
-                turns[f"{site.ours}, {words}"] = stack.enter_context(Group(found[site], callers))
-        turns[Tcp.name] = stack.enter_context(Pair(found[sites[0]], "tcp"))
+                turns[f"{site.ours}, {words}"] = stack.enter_context(Group(found[site], "callee", "callers", callers))
+        lab = found[sites[0]]
+        turns[Tcp.name] = stack.enter_context(Pair(lab, "tcp"))
         if reason := ZmqMany().missing():
             settings.skipped[ZmqMany.name] = reason
         else:
-            turns[ZmqMany.name] = stack.enter_context(Pair(found[sites[0]], "zmq-many"))
+            for peer in ("zmq-many", "zmq-stream"):
+                turns[ALL[peer].name] = stack.enter_context(Pair(lab, peer))
+            turns[ZmqCallee.name] = stack.enter_context(Group(lab, "zmq-callee", "zmq-callers", ZMQ_PORT))
         for turn in turns.values():
-            turn.calibrate(2 * settings.batch_s)
+            turn.calibrate(settings.cluster_s)
         for number in range(settings.cluster_rounds):
             steps.begin(f"many callers of another node, round {number + 1}")
             for turn in turns.values():

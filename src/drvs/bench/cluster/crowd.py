@@ -1,11 +1,17 @@
-"""Many calls at once: processes of node 0 that call one server on node 1; and pyzmq with as many messages under way."""
+"""Many calls at once: processes of node 0 that call one server on node 1; and what pyzmq has for that.
+
+pyzmq is measured in three ways. Calls whose answers find their way, to the process that asked (the server's ROUTER sees
+to that) and there to the call (they are numbered), as `sendrec` has it: by one process that has many under way, or by
+as many processes. And one stream of messages to and fro, of which nobody knows what answers what.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from itertools import repeat
+from collections.abc import Callable
+from itertools import count, repeat
 from typing import Any
 
 import drvs
@@ -50,14 +56,19 @@ class Callee(Peer):
         return times
 
 
+def call_from(processes: int, call_for_ever: Callable[[], None]) -> None:
+    """Be so many processes."""
+    cpus = os.sched_getaffinity(0)
+    for _ in range(processes):
+        spawn(call_for_ever, cpus)
+
+
 class Callers(Callee):
     """Its callers."""
 
     def serve(self) -> None:
         """Call until killed, from as many processes as there are to be."""
-        cpus = os.sched_getaffinity(0)
-        for _ in range(self.port):
-            spawn(self.call_for_ever, cpus)
+        call_from(self.port, self.call_for_ever)
         self.ready()
         signal.pause()
 
@@ -71,24 +82,24 @@ class Callers(Callee):
                 sendrec(server, message)
 
 
-class ZmqMany(Zmq):
-    """pyzmq with CALLERS messages under way."""
+class ZmqStream(Zmq):
+    """pyzmq with CALLERS messages under way, in one stream."""
 
-    name = f"pyzmq, {CALLERS} outstanding"
+    name = f"pyzmq, {CALLERS} outstanding, one stream"
     kinds = ("DEALER", "DEALER")
 
     def batch(self, calls: int) -> int:
         """Exchange `calls` messages."""
-        asking = self.asking
+        send, receive = self.send, self.receive
         first = min(calls, CALLERS)
         start = time.perf_counter_ns()
         for _ in repeat(None, first):
-            asking.send(PAYLOAD)
+            send()
         for _ in repeat(None, calls - first):
-            asking.recv()
-            asking.send(PAYLOAD)
+            receive()
+            send()
         for _ in repeat(None, first):
-            asking.recv()
+            receive()
         return time.perf_counter_ns() - start
 
     def open(self) -> None:
@@ -96,10 +107,85 @@ class ZmqMany(Zmq):
         self.asking = self.dial()
 
         def call() -> None:
-            self.asking.send(PAYLOAD)
-            self.asking.recv()
+            self.send()
+            self.receive()
+
+        self.call = call
+
+    def send(self) -> None:
+        """Send a message."""
+        self.asking.send(PAYLOAD)
+
+    def receive(self) -> None:
+        """Receive one."""
+        self.asking.recv()
+
+
+class ZmqMany(ZmqStream):
+    """pyzmq with CALLERS calls under way."""
+
+    name = f"pyzmq, {CALLERS} outstanding"
+    kinds = ("DEALER", "ROUTER")
+
+    def answer(self, answering: Any) -> None:
+        """Echo to whoever asks."""
+        while True:
+            answering.send_multipart(answering.recv_multipart())
+
+    def open(self) -> None:
+        """Connect."""
+        super().open()
+        self.numbers = count()
+        self.under_way: set[bytes] = set()
+
+    def send(self) -> None:
+        """Ask."""
+        number = next(self.numbers).to_bytes(8, "little")
+        self.under_way.add(number)
+        self.asking.send_multipart((number, PAYLOAD))
+
+    def receive(self) -> None:
+        """Receive an answer, and see what to."""
+        number, _payload = self.asking.recv_multipart()
+        self.under_way.remove(number)
+
+
+class ZmqCallee(Zmq):
+    """The server of many processes; it measures."""
+
+    name = f"pyzmq, {CALLERS} callers"
+    kinds = ("REQ", "ROUTER")
+
+    def open(self) -> None:
+        """Listen."""
+        import zmq
+
+        self.answering = zmq.Context().socket(zmq.ROUTER)
+        self.answering.bind(f"tcp://0.0.0.0:{self.port}")
+
+        def call() -> None:
+            self.answering.send_multipart(self.answering.recv_multipart())
 
         self.call = call
 
 
-CROWDS: dict[str, type[Peer]] = {"callee": Callee, "callers": Callers, "zmq-many": ZmqMany}
+class ZmqCallers(Zmq):
+    """Its callers."""
+
+    def serve(self) -> None:
+        """Call until killed."""
+        call_from(CALLERS, self.call_for_ever)
+        self.ready()
+        signal.pause()
+
+    def call_for_ever(self) -> None:
+        """Be one of them."""
+        call = self.connect()
+        while True:
+            call()
+
+
+CROWDS: dict[str, type[Peer]] = {
+    "callee": Callee, "callers": Callers, "zmq-many": ZmqMany, "zmq-stream": ZmqStream,
+    "zmq-callee": ZmqCallee, "zmq-callers": ZmqCallers,
+}  # fmt: skip

@@ -70,7 +70,7 @@ class Party:
     def measure(self, steps: Steps, place: str) -> Results:
         """Back-to-back calls."""
         for pair in self.pairs.values():
-            pair.calibrate(self.settings.batch_s)
+            pair.calibrate(self.settings.cluster_s)
         for turn in range(self.settings.cluster_rounds):
             steps.begin(f"calls to another node, {place}, round {turn + 1}")
             for pair in self.pairs.values():

@@ -21,6 +21,8 @@ from typing import Any
 from drvs.bench.mechanisms.base import PAYLOAD, Mechanism, read_exactly
 from drvs.bench.mechanisms.ours import Ours
 
+WARM_UP = 3
+"""Calls with pauses that are made before they count."""
 NOT_INSTALLED = "not installed (pip install 'drvs[bench]')"
 
 
@@ -47,14 +49,17 @@ class Peer(Mechanism):
         print("ready", flush=True)
 
     def paced(self, calls: int, pause_s: float) -> list[int]:
-        """Time `calls` calls one by one, with a pause before each."""
+        """Time `calls` calls one by one, with a pause before each.
+
+        The first ones do not count: what came before them was a pause of its own, in which others had the caches.
+        """
         call, now, times = self.call, time.perf_counter_ns, []
-        for _ in repeat(None, calls):
+        for _ in repeat(None, WARM_UP + calls):
             time.sleep(pause_s)
             start = now()
             call()
             times.append(now() - start)
-        return times
+        return times[WARM_UP:]
 
 
 class Drvs(Ours, Peer):
@@ -148,6 +153,10 @@ class Zmq(Peer):
         answering = zmq.Context().socket(getattr(zmq, self.kinds[1]))
         answering.bind(f"tcp://0.0.0.0:{self.port}")
         self.ready()
+        self.answer(answering)
+
+    def answer(self, answering: Any) -> None:
+        """Echo."""
         while True:
             answering.send(answering.recv())
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from drvs.lab import Lab
 
 
+COPY_LEN_MAX = 64 << 20
+"""Of the labs: by default a copy has 512 KiB at most."""
+
+
 @dataclass(frozen=True)
 class Site:
     """What a lab is like.
@@ -58,7 +62,8 @@ def start(site: Site, count: int = 2) -> Lab:
 
     with _cores(site, count) as pinned:
         spin = LINK_SPIN_US if site.spin else 0
-        lab = Lab(count, direct=True, pin=pinned, insecure=not site.tls, options={"spin_us": spin})
+        options = {"spin_us": spin, "copy_len_max": COPY_LEN_MAX}
+        lab = Lab(count, direct=True, pin=pinned, insecure=not site.tls, options=options)
     try:
         lab.node(0).drvs("vm", "create", VM_NAME, "--nodes", "all")
     except BaseException:

@@ -7,17 +7,18 @@ from collections.abc import Callable
 
 import drvs
 from drvs.bench.cluster.peers import Drvs, Peer, Tcp, Tls
+from drvs.bench.cluster.sites import COPY_LEN_MAX
 from drvs.bench.mechanisms.base import Mechanism
 from drvs.bench.mechanisms.ours import LOOKUP_S, VM_NAME
 
-WHOLE = 64 << 20
-PIECE = 512 << 10
+WHOLE = COPY_LEN_MAX
 
 
 class Store(Drvs):
-    """Copies of PIECE bytes, one after the other, until WHOLE bytes are there; both ends in shared memory."""
+    """Copies of `piece` bytes, one after the other, until WHOLE bytes are there; both ends in shared memory."""
 
     server_name = "bench-store"
+    piece = 512 << 10
     open, batch, singles = Mechanism.open, Mechanism.batch, Mechanism.singles  # of `call`, not of sendrec
 
     def memory(self, endpoint: drvs.Endpoint) -> drvs.Block:
@@ -43,7 +44,7 @@ class Store(Drvs):
         endpoint = vm.bind()
         address = endpoint.sendrec(server, drvs.Message(1)).m2_l1
         block = self.memory(endpoint)
-        steps = [(block[at : at + PIECE], (server, address + at)) for at in range(0, WHOLE, PIECE)]
+        steps = [(block[at : at + self.piece], (server, address + at)) for at in range(0, WHOLE, self.piece)]
         copy = endpoint.copy
 
         def call() -> None:
@@ -61,6 +62,20 @@ class OtherMemory(Store):
     def memory(self, endpoint: drvs.Endpoint) -> drvs.Block:
         """Memory, as this peer does it."""
         return endpoint.block(bytearray(WHOLE))
+
+
+class WholeStore(Store):
+    """WHOLE bytes in one copy."""
+
+    server_name = "bench-store-whole"
+    piece = WHOLE
+
+
+class WholeOtherMemory(OtherMemory):
+    """The same, with memory that is each process's own."""
+
+    server_name = "bench-other-whole"
+    piece = WHOLE
 
 
 class TcpStream(Tcp):
@@ -94,5 +109,6 @@ class TlsStream(TcpStream, Tls):
 
 
 STORES: dict[str, type[Peer]] = {
-    "store": Store, "other-memory": OtherMemory, "tcp-stream": TcpStream, "tls-stream": TlsStream,
+    "store": Store, "other-memory": OtherMemory, "whole-store": WholeStore, "whole-other-memory": WholeOtherMemory,
+    "tcp-stream": TcpStream, "tls-stream": TlsStream,
 }  # fmt: skip

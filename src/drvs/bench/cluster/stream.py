@@ -1,4 +1,6 @@
-"""Table `stream`: 64 MiB to another node: copies of 512 KiB in a loop, beside a bare socket that sends them at once."""
+"""Table `stream`: 64 MiB to another node: copies of 512 KiB in a loop, each of which is waited for, or one copy of all;
+beside a bare socket that sends them at once.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,12 @@ Results = dict[tuple[str, str], Series]
 """By mechanism and place."""
 
 SHARED, OTHER = "Blocks in shared memory", "other memory"
+ONE = "one copy"
+PEERS = {
+    "store": SHARED, "other-memory": OTHER,
+    "whole-store": f"{SHARED}, {ONE}", "whole-other-memory": f"{OTHER}, {ONE}",
+}  # fmt: skip
+"""What is copied and how, by the peer."""
 BARE = {False: ("tcp-stream", "bare TCP socket"), True: ("tls-stream", "bare TLS 1.3 socket")}
 _PLACES = (Site(), Site(tls=True))
 _SITES = (Site(), Site(spin=False), Site(tls=True), Site(spin=False, tls=True))
@@ -33,7 +41,7 @@ def _measure_place(place: Site, settings: Settings, steps: Steps) -> Results:
         found = stack.enter_context(labs(place, quiet))
         pairs: dict[tuple[str, str], Pair] = {}
         for site in (place, quiet):
-            for peer, memory in (("store", SHARED), ("other-memory", OTHER)):
+            for peer, memory in PEERS.items():
                 pair = Pair(found[site], peer, most=STREAM_MOST)
                 pairs[f"{site.ours}, {memory}", site.place] = stack.enter_context(pair)
         peer, name = BARE[place.tls]
@@ -68,7 +76,8 @@ def targets(results: Results) -> Iterator[Target]:
     """Yield the promises about bytes a second."""
     for site in _SITES:
         bare = results.get((BARE[site.tls][1], site.place))
-        for memory, bound in ((SHARED, 0.75 if site.tls else 0.85), (OTHER, 0.75 if site.tls else 0.4)):
+        for memory in PEERS.values():
+            bound = 0.75 if site.tls else 0.85 if memory.startswith(SHARED) else 0.4
             ours = results.get((f"{site.ours}, {memory}", site.place))
             if ours and bare:
                 what = f"64 MiB, {site.ours}, {memory} / {BARE[site.tls][1]}, {site.place}"

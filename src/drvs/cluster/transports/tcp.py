@@ -210,6 +210,8 @@ def _rest(buffers: Sequence[Buffer], sent: int) -> list[Buffer]:
 
 def _in_records(buffers: Sequence[Buffer]) -> list[Buffer]:
     """Join buffers, where they are short, so that few records of TLS are made of them; long ones are not copied."""
+    if sum(map(len, buffers)) <= TLS_RECORD_BYTES:
+        return [b"".join(buffers)]
     joined, rest = bytearray(), list(buffers)
     while rest and len(joined) < TLS_RECORD_BYTES:
         space = TLS_RECORD_BYTES - len(joined)
