@@ -29,7 +29,7 @@ static int look_at(const struct k_txn *t, uint32_t index, const struct k_sender 
     if (!k_is_remote(s)) return s->endpoint == from->endpoint ? K_LCLPROC : K_SLOTUSED;
     if (s->misc & K_MISC_BACKUP) return K_LCLPROC;
     if (s->node == from->node && s->endpoint == from->endpoint && is_same_life(s, from->incarnation)) return THERE;
-    if (s->node == from->node && s->endpoint > from->endpoint) return K_SRCDIED; /* an earlier owner: a later one came by way of a third node */
+    if (s->node == from->node && k_endpoint_is_earlier(from->endpoint, s->endpoint)) return K_SRCDIED; /* a later one came by way of a third node */
     return s->node == from->node || is_idle(s) ? STALE : K_SLOTUSED;
 }
 

@@ -21,6 +21,15 @@ static PyObject *now_ns(PyObject *module, PyObject *unused) {
     return PyLong_FromLongLong(k_now_ns());
 }
 
+static struct signature is_earlier_signature = {"is_earlier", 2, {ENDPOINT_PARAM("endpoint"), ENDPOINT_PARAM("other")}, {NULL}};
+
+static PyObject *is_earlier(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    (void)module;
+    union value v[PARAMS_MAX];
+    if (!parse_args(&is_earlier_signature, args, nargs, kwnames, v)) return NULL;
+    return PyBool_FromLong(k_endpoint_is_earlier((int32_t)v[0].integer, (int32_t)v[1].integer));
+}
+
 static struct signature doze_signature = {"doze", 2, {INT_PARAM("fd", 0, INT32_MAX, 0), ADDRESS_PARAM("ns")}, {NULL}};
 
 static PyObject *doze(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
@@ -62,6 +71,7 @@ static PyObject *span_of(PyObject *module, PyObject *buffer) {
 static PyMethodDef functions[] = {
     {"this_cpu", this_cpu, METH_NOARGS, "this_cpu() -> int: the CPU that this thread runs on, -1 if unknown."},
     {"now_ns", now_ns, METH_NOARGS, "now_ns() -> int: CLOCK_MONOTONIC, the clock of all deadlines."},
+    {"is_earlier", FASTCALL(is_earlier), "is_earlier(endpoint, other) -> bool: of two owners of one slot."},
     {"doze", FASTCALL(doze), "doze(fd, ns): sleep until there is something to read from fd, for at most ns."},
     {"copy_bytes", FASTCALL(copy_bytes), "copy_bytes(src_pid, src_address, dst_pid, dst_address, nbytes, chunk) -> code: between host processes (0: the caller)."},
     {"encode_command", encode_command, METH_O, "encode_command(fields) -> the record that carries a command between nodes."},

@@ -197,7 +197,7 @@ static bool put_word(PyObject *dict, const char *key, uint32_t value) {
 
 static bool put_identity(PyObject *dict, const struct k_slot *s, int32_t p_nr) {
     return put_signed(dict, "p_nr", p_nr) && put_signed(dict, "endpoint", s->endpoint) && put_signed(dict, "pid", s->pid)
-        && put_signed(dict, "tid", s->tid) && put_signed(dict, "node", s->node) && put_word(dict, "incarnation", s->incarnation)
+        && put_signed(dict, "tid", s->tid) && put_signed(dict, "node", s->node) && put_word(dict, "incarnation", s->incarnation) && put_word(dict, "remote_incarnation", s->remote_incarnation)
         && put_word(dict, "generation", s->generation) && put_word(dict, "bkup_of", s->bkup_of)
         && put(dict, "name", PyUnicode_DecodeUTF8(s->name, (Py_ssize_t)strnlen(s->name, K_NAME_BYTES), "replace"));
 }

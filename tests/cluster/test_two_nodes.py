@@ -312,6 +312,27 @@ def test_a_name_that_is_dropped_ends_the_waits_on_its_owner(pair: Joined) -> Non
     assert client.result() == CODES["SRCDIED"]
 
 
+def test_late_news_of_a_system_process_leaves_its_next_life_alone(pair: Joined) -> None:
+    server = pair.bound(1, SERVER, serve, name="adder")
+    pair.known(0, SERVER)
+    assert pair.bound(0, None, ask, SERVER).result()[0] == 1
+    assert server.result()
+    waiting = pair.bound(1, SERVER, lambda me, ep: (ask(me, ep, int(me.hear())), me.hear()), name="adder")
+    helper = pair.bound(0, SERVER + 1, serve)
+    pair.known(1, helper.endpoint)
+    waiting.tell(helper.endpoint)
+    helper.result()  # node 0 has heard of its second life
+    told = pair.nodes[1].client.call("events", after=0, epoch="", timeout_ms=0)["events"]
+    second = next(event["incarnation"] for event in told if event["kind"] == "bound")
+    here = pair.nodes[0].client
+    client = pair.bound(0, None, lambda me, ep: code_of(ep.receive, SERVER))
+    state(pair, 0, client, drvs.Rts.RECEIVING)
+    here.call("names_drop", node=1, vmid=0, endpoint=SERVER, incarnation=second - 1)
+    assert here.call("getprocinfo", vmid=0, p_nr=SERVER)["kind"] == "remote"
+    here.call("names_drop", node=1, vmid=0, endpoint=SERVER, incarnation=second)
+    assert client.result() == CODES["SRCDIED"]
+
+
 def test_a_name_whose_owner_is_known_to_have_died_is_nobodys(pair: Joined) -> None:
     def take(me, ep):
         ep.receive_request()

@@ -885,6 +885,9 @@ def this_cpu() -> int:
 def now_ns() -> int:
     """Return CLOCK_MONOTONIC in nanoseconds: the clock of all deadlines."""
 
+def is_earlier(endpoint: int, other: int) -> bool:
+    """Whether the owner of a slot that had `endpoint` had it before the one that had `other`."""
+
 def doze(fd: int, ns: int) -> None:
     """Sleep until there is something to read from `fd`, for at most `ns` nanoseconds (or for as long as timers are
     late, some 50 us). A signal ends it, too."""

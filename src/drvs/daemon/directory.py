@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from drvs.base import limits
 from drvs.base.codes import Code
+from drvs.core import is_earlier
 from drvs.daemon import mirrors
 from drvs.daemon.mirrors import Mirror
 from drvs.daemon.refusal import Refused
@@ -76,12 +77,18 @@ class Directory:
             if (mirror := mirrors.find(vm, entry.endpoint)) is not None and mirror.node == entry.node:
                 self._met.add(entry)
 
-    def drop(self, node: int, vmid: int, endpoint: int) -> None:
-        """A node says that an endpoint of its is nobody's: it is unbound here."""
+    def drop(self, node: int, vmid: int, endpoint: int, incarnation: int = 0) -> None:
+        """A node says that an endpoint of its is nobody's: it is unbound here.
+
+        A system process has its endpoint for ever. One that was bound anew may have called before this is heard of its
+        last life (`incarnation`), and stays.
+        """
         self._forget(node, vmid, endpoint)
         vm = self._node.vms.get(vmid)
         mirror = None if vm is None or not vm.running else mirrors.find(vm, endpoint)
-        if vm is not None and mirror is not None and mirror.node == node:
+        if vm is None or mirror is None or mirror.node != node:
+            return
+        if not incarnation or mirror.origin in (0, incarnation):
             mirrors.unbind(self._node, vm, mirror)
 
     def clear(self, node: int) -> None:
@@ -147,4 +154,4 @@ class Directory:
         last = vm.snapshot(slot)
         if serial != vm.serial or last["incarnation"] == incarnation:
             return False
-        return bool(last["node"] == entry.node and last["endpoint"] >= entry.endpoint)  # later: of a higher generation
+        return bool(last["node"] == entry.node and not is_earlier(last["endpoint"], entry.endpoint))

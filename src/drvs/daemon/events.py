@@ -137,5 +137,6 @@ def _of_name(kind: str, binding: Binding) -> dict[str, Any]:
         "vmid": vm.vmid,
         "serial": vm.serial,
         "endpoint": binding.endpoint,
+        "incarnation": binding.incarnation,
         "name": binding.name,
     }

@@ -25,6 +25,8 @@ class Mirror(NamedTuple):
     endpoint: int
     node: int
     name: str
+    origin: int = 0
+    """Its incarnation on its node; 0: it has not called yet."""
 
 
 def bind(vm: Vm, slot: int, endpoint: int, node: int, name: str) -> Mirror:
@@ -65,7 +67,9 @@ def at(vm: Vm, slot: int) -> Mirror | None:
     seen = vm.snapshot(slot)
     if not seen["rts_all"] & Rts.REMOTE or seen["rts_all"] & RTS_CLOSING:  # closing: known to have died, not free yet
         return None
-    return Mirror(slot, seen["incarnation"], seen["endpoint"], seen["node"], seen["name"])
+    return Mirror(
+        slot, seen["incarnation"], seen["endpoint"], seen["node"], seen["name"], seen["remote_incarnation"]
+    )  # fmt: skip
 
 
 def find(vm: Vm, endpoint: int) -> Mirror | None:

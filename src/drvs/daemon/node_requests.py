@@ -106,7 +106,8 @@ class Events(Request, tag="events"):
 
     The answer has `epoch`, `last` (the next `after`) and `events`, none if the time was over. `anew` says that they are
     not what came after, but all there is now: noded is another one, or the events are not kept any more. A kind is
-    vm_started, vm_ended, vm_nodes (vmid, serial, name, nodes), bound or unbound (vmid, serial, endpoint, name).
+    vm_started, vm_ended, vm_nodes (vmid, serial, name, nodes), bound or unbound (vmid, serial, endpoint, incarnation,
+    name).
     """
 
     after: int = 0
@@ -128,11 +129,16 @@ class NamesSet(Request, tag="names_set"):
 
 
 class NamesDrop(Request, tag="names_drop"):
-    """Tell that an endpoint of another node is nobody's: who waits on it here goes on."""
+    """Tell that an endpoint of another node is nobody's: who waits on it here goes on.
+
+    `incarnation` is that of its last owner there; 0: whoever it was. A system process that was bound anew since, and
+    has called already, stays.
+    """
 
     node: int
     vmid: int
     endpoint: int
+    incarnation: int = 0
 
 
 class NamesClear(Request, tag="names_clear"):

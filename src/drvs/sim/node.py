@@ -93,7 +93,7 @@ class Node:
             raise Violation(f"{process.name} could not be unbound: {code}")
         space.region.pay_debts(process.slot)
         space.vm.bound.pop(process.slot, None)
-        self.noded.tell_unbound(space.vmid, process.endpoint)
+        self.noded.tell_unbound(space.vmid, process.endpoint, process.incarnation)
         self.note("%s died", process.name)
         space.look()
         self.wake_proxies()

@@ -109,9 +109,9 @@ class Noded:
         """A named endpoint lives on a node."""
         self.directory.set(Entry(node, name.vmid, name.name, name.endpoint))
 
-    def learn_gone(self, node: int, vmid: int, endpoint: int) -> None:
+    def learn_gone(self, node: int, vmid: int, endpoint: int, incarnation: int) -> None:
         """An endpoint of a node is gone."""
-        self.directory.drop(node, vmid, endpoint)
+        self.directory.drop(node, vmid, endpoint, incarnation)
 
     def forget_names(self, node: int) -> None:
         """Nothing is known of a node's names."""
@@ -143,6 +143,6 @@ class Noded:
         """A process was bound."""
         self.news.append(lambda membership: membership.bound(NameEntry(vmid, endpoint, name)))
 
-    def tell_unbound(self, vmid: int, endpoint: int) -> None:
+    def tell_unbound(self, vmid: int, endpoint: int, incarnation: int) -> None:
         """A process was unbound."""
-        self.news.append(lambda membership: membership.unbound(vmid, endpoint))
+        self.news.append(lambda membership: membership.unbound(vmid, endpoint, incarnation))

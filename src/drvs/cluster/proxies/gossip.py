@@ -52,10 +52,11 @@ class NameEntry(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Gone(msgspec.Struct, array_like=True, frozen=True):
-    """An endpoint that was unbound."""
+    """An endpoint that was unbound. `incarnation`: its owner's, as in the records that it sent; 0: unknown."""
 
     vmid: int
     endpoint: int
+    incarnation: int = 0
 
 
 class State(msgspec.Struct, array_like=True, frozen=True):

@@ -60,6 +60,7 @@ class LearnGone(NamedTuple):
     node: int
     vmid: int
     endpoint: int
+    incarnation: int
 
 
 class ForgetNode(NamedTuple):
@@ -145,12 +146,12 @@ class Membership:
         self._names[name.vmid, name.endpoint] = name
         return self._tell_all(Kind.NAME, name)
 
-    def unbound(self, vmid: int, endpoint: int) -> list[Action]:
+    def unbound(self, vmid: int, endpoint: int, incarnation: int = 0) -> list[Action]:
         """An endpoint was unbound here: whoever waits on it elsewhere is to know."""
         if vmid not in self._vms:
             return []
         self._names.pop((vmid, endpoint), None)
-        gone = Gone(vmid, endpoint)
+        gone = Gone(vmid, endpoint, incarnation)
         self._event += 1
         self._ends.append((self._event, gone))
         return self._tell_all(Kind.GONE, gone)
@@ -197,9 +198,9 @@ class Membership:
                 return [Note(node, f"node {node} does not run VM {vmid}: {reason[:200]}")]
             case NameEntry():
                 return self._learn_name(node, peer, message)
-            case Gone(vmid, endpoint):
+            case Gone(vmid, endpoint, incarnation):
                 peer.names.pop((vmid, endpoint), None)
-                return [LearnGone(node, vmid, endpoint)] if (vmid, node) in self._joined else []
+                return [LearnGone(node, vmid, endpoint, incarnation)] if (vmid, node) in self._joined else []
 
     def refused(self, node: int, vmid: int, reason: str) -> list[Action]:
         """A VM that a peer asked for could not be created here."""
@@ -211,7 +212,8 @@ class Membership:
         peer.vms = {vm.vmid: vm for vm in state.vms}
         peer.names = {(name.vmid, name.endpoint): name for name in state.names}
         actions: list[Action] = [ForgetNode(node)] if state.anew else []
-        actions += [LearnGone(node, gone.vmid, gone.endpoint) for gone in state.gone if gone.vmid in self._vms]
+        ends = [gone for gone in state.gone if gone.vmid in self._vms]
+        actions += [LearnGone(node, gone.vmid, gone.endpoint, gone.incarnation) for gone in ends]
         actions.append(Connect(node))
         known = [name for name in state.names if (name.vmid, node) in self._joined]
         actions += [LearnName(node, name) for name in known]

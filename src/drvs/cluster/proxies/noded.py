@@ -104,9 +104,10 @@ class Noded:
         """A named endpoint lives on a node."""
         self._client.call("names_set", node=node, vmid=name.vmid, name=name.name, endpoint=name.endpoint)
 
-    def learn_gone(self, node: int, vmid: int, endpoint: int) -> None:
+    def learn_gone(self, node: int, vmid: int, endpoint: int, incarnation: int) -> None:
         """An endpoint of a node is gone: whoever waits on it here is to know."""
-        self._unless("names_drop", {Code.VMNOTRUN}, node=node, vmid=vmid, endpoint=endpoint)
+        fields = {"node": node, "vmid": vmid, "endpoint": endpoint, "incarnation": incarnation}
+        self._unless("names_drop", {Code.VMNOTRUN}, **fields)
 
     def forget_names(self, node: int) -> None:
         """Nothing is known of a node's names."""
@@ -166,7 +167,7 @@ class Noded:
             case "bound":
                 return membership.bound(NameEntry(vmid, event["endpoint"], event["name"]))
             case "unbound":
-                return membership.unbound(vmid, event["endpoint"])
+                return membership.unbound(vmid, event["endpoint"], event["incarnation"])
         return []
 
     def _started(self, membership: Membership, event: dict[str, Any]) -> list[Action]:

@@ -45,7 +45,7 @@ def names_drop(node: "Node", _conn: "Connection", request: node_requests.NamesDr
     """An endpoint of another node is nobody's. Codes: PERM, DRVSINIT, BADNODEID, BADVMID."""
     node.peers.check_other(request.node)
     _check_vmid(node, request.vmid)
-    node.directory.drop(request.node, request.vmid, request.endpoint)
+    node.directory.drop(request.node, request.vmid, request.endpoint, request.incarnation)
     return done()
 
 
