@@ -383,8 +383,9 @@ static PyObject *proxy_arm(PyObject *object, PyObject *const *args, Py_ssize_t n
     if (!parse_args(&arm_signature, args, nargs, kwnames, v)) return NULL;
     bool skipping = v[0].object && v[0].object != Py_None;
     if (skipping && !fill_skip(self, v[0].object)) return NULL;
+    uint32_t share = self->n ? ((uint32_t)v[1].integer + (uint32_t)self->n - 1) / (uint32_t)self->n : 0;
     for (size_t i = 0; i < self->n; i++)
-        if (k_proxy_arm(&self->served[i]->proxy, skipping ? self->skip : NULL, (uint32_t)v[1].integer, LOCK_MS) == K_AGAIN) Py_RETURN_FALSE;
+        if (k_proxy_arm(&self->served[i]->proxy, skipping ? self->skip : NULL, share, LOCK_MS) == K_AGAIN) Py_RETURN_FALSE;
     Py_RETURN_TRUE;
 }
 

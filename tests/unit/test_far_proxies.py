@@ -90,6 +90,21 @@ def test_the_doorbell_rings_for_the_last_of_several(nodes: Nodes) -> None:
     os.close(doorbell)
 
 
+def test_each_vm_rings_for_its_share(nodes: Nodes) -> None:
+    node, doorbell = nodes[0], os.eventfd(0, os.EFD_NONBLOCK)
+    node.region.doorbell = doorbell
+    node.proxy.add(make_region(vmid=8, node=0))
+    node.proxy.add(make_region(vmid=9, node=0))
+    senders = [node.bind(USER + 10 + i) for i in range(2)]
+    assert node.proxy.arm(commands=5)
+    node.step(senders[0], _core.SEND, server_of(nodes))
+    assert not rung(doorbell)
+    node.step(senders[1], _core.SEND, server_of(nodes))
+    assert rung(doorbell)
+    node.region.doorbell = -1
+    os.close(doorbell)
+
+
 def test_a_proxy_counts_whom_it_has_roused(nodes: Nodes) -> None:
     nodes[0].step(client_of(nodes), _core.SENDREC, server_of(nodes))
     nodes.carry()

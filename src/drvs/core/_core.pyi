@@ -829,8 +829,8 @@ class Proxy:
             ValueError: a record is malformed; those before it were delivered.
         """
     def arm(self, skip: frozenset[int] | None = None, commands: int = 1) -> bool:
-        """Have the doorbells rung when `commands` more of a VM's have come. False: there is something to take already,
-        for a node that is not in `skip`."""
+        """Have the doorbells rung when `commands` more have come: each VM's for its share of them. False: there is
+        something to take already, for a node that is not in `skip`."""
     def rest(self) -> None:
         """Let go of memory of processes that is mapped here and was not used for a second or two. `arm` and `put` do
         it, too; a receiver that sleeps for long calls it before."""
