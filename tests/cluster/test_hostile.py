@@ -14,7 +14,7 @@ from drvs.cluster.wire import frames
 from drvs.cluster.wire.frames import Kind, encode_frame
 from support.certificates import credentials
 from support.links import QUICK, TestNode, identity, record
-from support.network import Datagrams, Letter, Streams
+from support.network import TIGHT, Datagrams, Letter, Streams
 from support.ways import Cluster, tcp_signed, udp_sealed
 
 
@@ -123,6 +123,18 @@ def test_a_recorded_greeting_is_worth_nothing() -> None:
 
 
 # ---- peers that were let in ----
+
+
+def test_a_peer_that_reads_nothing_leaves_nothing_to_do_at_once() -> None:
+    world = Streams()
+    world.dial(1)
+    world.deliver_all()
+    connection = world.wires[0].ends[1]
+    began, alive = world.now, connection.deadline
+    world.now = alive
+    connection.tick(world.now)  # time to say something, and nobody takes it
+    assert connection.wants_output
+    assert world.now < connection.deadline <= began + TIGHT.silence_s
 
 
 def tampered(change: Callable[[bytearray], None]) -> tuple[Streams, str, list[Event]]:

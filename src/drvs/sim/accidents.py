@@ -141,6 +141,6 @@ class Accidents:
         world = self._world
         world.network.heal()
         for node in world.nodes:
-            node.stalled_until = 0.0
+            node.go_on()
             self._node_back(node)
             self._proxies_back(node, node.lives)

@@ -135,6 +135,13 @@ class Node:
         when = agenda.now + between(self.dice, self.world.options.service_s)
         agenda.react(max(when, self.stalled_until), self._turn, self.proxies_lives)
 
+    def go_on(self) -> None:
+        """They are stalled no longer: a turn that was put off is due."""
+        self.stalled_until = 0.0
+        if self._turn_due:
+            self._turn_due = False
+            self.wake_proxies()
+
     def _turn(self, life: int) -> None:
         proxies, agenda = self.proxies, self.world.agenda
         if proxies is None or life != self.proxies_lives:

@@ -95,7 +95,7 @@ def measure(settings: Settings, steps: Steps) -> Results:
         if reason := ZmqMany().missing():
             settings.skipped[ZmqMany.name] = reason
         else:
-            for peer in ("zmq-many", "zmq-stream"):
+            for peer in ("zmq-many", "zmq-in-order", "zmq-stream"):
                 turns[ALL[peer].name] = stack.enter_context(Pair(lab, peer))
             turns[ZmqCallee.name] = stack.enter_context(Group(lab, "zmq-callee", "zmq-callers", ZMQ_PORT))
         for turn in turns.values():

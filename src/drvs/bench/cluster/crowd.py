@@ -1,8 +1,9 @@
 """Many calls at once: processes of node 0 that call one server on node 1; and what pyzmq has for that.
 
-pyzmq is measured in three ways. Calls whose answers find their way, to the process that asked (the server's ROUTER sees
+pyzmq is measured in four ways. Calls whose answers find their way, to the process that asked (the server's ROUTER sees
 to that) and there to the call (they are numbered), as `sendrec` has it: by one process that has many under way, or by
-as many processes. And one stream of messages to and fro, of which nobody knows what answers what.
+as many processes. Calls that a lone server answers one after the other, so that one can count which answer it is (REP).
+And one stream of messages to and fro, of which nobody knows what answers what.
 """
 
 from __future__ import annotations
@@ -150,6 +151,30 @@ class ZmqMany(ZmqStream):
         self.under_way.remove(number)
 
 
+class ZmqInOrder(ZmqStream):
+    """pyzmq with CALLERS calls under way, whose answers come in their order."""
+
+    name = f"pyzmq, {CALLERS} outstanding, in order"
+    kinds = ("DEALER", "REP")
+
+    def open(self) -> None:
+        """Connect."""
+        import zmq
+
+        super().open()
+        self.more = zmq.SNDMORE
+
+    def send(self) -> None:
+        """Ask, behind the empty frame that REP wants."""
+        self.asking.send(b"", self.more)
+        self.asking.send(PAYLOAD)
+
+    def receive(self) -> None:
+        """Receive the empty frame and the answer."""
+        self.asking.recv()
+        self.asking.recv()
+
+
 class ZmqCallee(Zmq):
     """The server of many processes; it measures."""
 
@@ -187,5 +212,5 @@ class ZmqCallers(Zmq):
 
 CROWDS: dict[str, type[Peer]] = {
     "callee": Callee, "callers": Callers, "zmq-many": ZmqMany, "zmq-stream": ZmqStream,
-    "zmq-callee": ZmqCallee, "zmq-callers": ZmqCallers,
+    "zmq-in-order": ZmqInOrder, "zmq-callee": ZmqCallee, "zmq-callers": ZmqCallers,
 }  # fmt: skip

@@ -295,7 +295,10 @@ class Session:
         """When `tick` should be called at the latest."""
         if not self.open:
             return self._ends_at
-        return min(self._ack_at, self._spoke + self._settings.keepalive_s, self._heard + self._settings.silence_s)
+        silent = self._heard + self._settings.silence_s
+        if self._speak:  # and the connection takes nothing just now
+            return silent
+        return min(self._ack_at, self._spoke + self._settings.keepalive_s, silent)
 
     def tick(self, now: float) -> list[Event]:
         """Do what is due: speak, so that the peer knows; end, if no connection came."""
