@@ -67,14 +67,14 @@ class OtherMemory(Store):
 class WholeStore(Store):
     """WHOLE bytes in one copy."""
 
-    server_name = "bench-store-whole"
+    server_name = "bench-whole"
     piece = WHOLE
 
 
 class WholeOtherMemory(OtherMemory):
     """The same, with memory that is each process's own."""
 
-    server_name = "bench-other-whole"
+    server_name = "bench-oth-whole"
     piece = WHOLE
 
 
