@@ -12,9 +12,8 @@
 /* ---- bind ------------------------------------------------------------------------------------------------------------- */
 
 static uint32_t next_generation(const struct k_region *region, uint32_t slot, uint32_t generation) {
-    uint32_t highest = (uint32_t)INT32_MAX / region->gen_size - 1;
     if (k_is_system(region, slot)) return 0;
-    return generation >= highest ? 1 : generation + 1;
+    return generation >= k_generation_max(region) ? 1 : generation + 1;
 }
 
 static void default_privileges(const struct k_region *region, uint32_t slot) {

@@ -29,6 +29,7 @@
 struct k_limits {
     uint32_t vmid, node, nr_procs, nr_tasks, nr_sysprocs, notes, copy_len_max, copy_buf, owner_uid, nr_nodes, nr_proxies;
     char name[K_NAME_BYTES];
+    uint32_t generation; /* of slots that nobody has had, for k_region_format alone; goes round */
 };
 
 struct k_region { /* private to a process: geometry is copied at attach, so that later damage cannot move it */
@@ -55,6 +56,8 @@ const char *k_region_attach(struct k_region *region, void *base, size_t bytes);
 /* Endpoint arithmetic (guide 1.6). decode: false if no slot of this VM can have that endpoint. */
 int32_t k_endpoint_encode(const struct k_region *region, uint32_t slot, uint32_t generation);
 bool k_endpoint_decode(const struct k_region *region, int32_t endpoint, uint32_t *slot);
+/* The last one of a slot; after it comes 1. */
+uint32_t k_generation_max(const struct k_region *region);
 /* Of two endpoints of one slot: generations are counted up and begin anew at their end, so what is more than half way ahead is behind. */
 bool k_endpoint_is_earlier(int32_t endpoint, int32_t other);
 

@@ -60,13 +60,19 @@ size_t k_region_bytes(const struct k_limits *limits) {
     return region.bytes;
 }
 
+uint32_t k_generation_max(const struct k_region *region) {
+    return (uint32_t)INT32_MAX / region->gen_size - 1;
+}
+
 static void format_slots(struct k_region *r) {
+    uint32_t generation = r->limits.generation % k_generation_max(r);
     for (uint32_t i = 0; i < r->slots; i++) {
         struct k_slot *s = k_slot_at(r, i);
         s->self = i;
         s->rts = K_RTS_FREE;
         s->getfrom = s->sendto = K_NOBODY;
         s->endpoint = K_NOBODY;
+        s->generation = generation;
         s->next = s->prev = s->waiters = K_NIL;
         s->senders_head = s->senders_tail = s->requests_head = s->requests_tail = K_NIL;
         s->notes_head = s->notes_tail = K_NIL;

@@ -107,7 +107,7 @@ static void region_dealloc(PyObject *object) {
     INT_PARAM("nr_proxies", 0, INT32_MAX, 32)
 
 static struct signature bytes_for_signature = {"bytes_for", 0, {LIMIT_PARAMS}, {NULL}};
-static struct signature format_signature = {"format", 1, {INT_PARAM("fd", 0, INT32_MAX, 0), LIMIT_PARAMS}, {NULL}};
+static struct signature format_signature = {"format", 1, {INT_PARAM("fd", 0, INT32_MAX, 0), LIMIT_PARAMS, INT_PARAM("generation", 0, UINT32_MAX, 0)}, {NULL}};
 
 static bool to_limits(const union value *v, struct k_limits *limits) {
     *limits = (struct k_limits){
@@ -164,6 +164,7 @@ static PyObject *region_format(PyObject *type, PyObject *const *args, Py_ssize_t
     if (!parse_args(&format_signature, args, nargs, kwnames, v) || !to_limits(v + 1, &limits)) return NULL;
     int fd = (int)v[0].integer;
     size_t bytes = bytes_needed(&limits);
+    limits.generation = (uint32_t)v[13].integer;
     if (!bytes || !allocate(fd, bytes)) return NULL;
     void *map = map_file(fd, bytes, false);
     if (!map) return NULL;

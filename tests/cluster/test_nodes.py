@@ -125,7 +125,7 @@ def test_proxies_that_are_killed_fail_what_is_under_way_and_come_back(three: Lab
 
 def test_a_node_that_is_killed_and_restarted_gets_the_vm_back(three: Lab) -> None:
     server = start(three, 2, "hold", "mortal")
-    line(server)
+    before = line(server)
     caller = start(three, 0, "wait_for_the_end_of", "mortal")
     assert line(server) == "taken"
     three.node(2).kill()
@@ -133,6 +133,6 @@ def test_a_node_that_is_killed_and_restarted_gets_the_vm_back(three: Lab) -> Non
     assert finish(caller) == "NOTCONN\n"
     server.communicate()
     echo = start(three, 2, "echo", "reborn")
-    line(echo)
+    assert line(echo) != before  # who still has the endpoint does not reach somebody else by it
     assert say(three, 0, "call", "reborn", "7", "quit") == "8\n0\n"
     finish(echo)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from golden import records
 from golden.records import LISTINGS, NODES
 
+from drvs.base.ids import EndpointId
 from drvs.procview import bitmap
 from drvs.procview.listings import of_node, of_vm
 
@@ -89,6 +91,15 @@ def test_names_cannot_end_a_line_or_begin_another() -> None:
 def test_many_nodes_make_wide_lines_and_not_more_of_them() -> None:
     line = of_node.nodes(NODES, 256).splitlines()[1]
     assert len(line.split()[3]) == 256
+
+
+def test_a_column_is_as_wide_as_its_numbers() -> None:
+    row = records.process(30, 0, "fs")
+    text = of_vm.procs([row, msgspec.structs.replace(row, endpoint=EndpointId(1_234_567_890))])
+    heading, *lines = text.splitlines()
+    assert [line[:20] for line in lines] == ["   0   30         30", "   0   30 1234567890"]
+    assert heading.startswith("VMID p_nr     -endp- -lpid- node ")
+    assert {line.index("fs") for line in lines} == {heading.index("name")}
 
 
 def test_a_vm_without_processes_has_headings_alone() -> None:

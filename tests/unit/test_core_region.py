@@ -240,6 +240,19 @@ def test_the_end_of_a_vm_is_told_by_its_state(region: Region) -> None:
     assert region.step(SERVER, _core.RECEIVE, _core.ANY)[0] == CODES["VMNOTRUN"]
 
 
+@pytest.mark.parametrize(("generation", "first"), [(0, 1), (41, 42), (2**32 - 1, None)])
+def test_generations_begin_where_they_are_told_to(generation: int, first: int | None) -> None:
+    fd = os.memfd_create("drvs-test")
+    Region.format(fd, generation=generation)
+    region = Region(fd)
+    os.close(fd)
+    endpoint = bound(region, CLIENT)
+    assert region.decode(endpoint) == CLIENT
+    assert endpoint > region.encode(CLIENT, 1) if first is None else endpoint == region.encode(CLIENT, first)
+    assert bound(region, 5) == region.encode(5, 0)
+    assert region.audit() == []
+
+
 def test_audit_reports_damage(core_errors: None) -> None:
     fd = os.memfd_create("drvs-test")
     Region.format(fd)

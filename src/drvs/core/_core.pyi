@@ -620,8 +620,10 @@ class Region:
         name: str = "",
         nr_nodes: int = 32,
         nr_proxies: int = 32,
+        generation: int = 0,
     ) -> None:
-        """Write an empty VM into an empty file; OSError (ENOSPC) if not all of its pages can be had."""
+        """Write an empty VM into an empty file; OSError (ENOSPC) if not all of its pages can be had. Its endpoints have
+        generations above `generation`, which goes round."""
     @property
     def vmid(self) -> int: ...
     @property

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -106,6 +107,7 @@ class Node:
         self.peers = Peers(self)
         self.routes = Routes(self)
         self.links = LinksProcess(self)
+        self._generation = 0
         self.ledger = Ledger()
         self.directory = Directory(self)
         self.events = Events(self)
@@ -188,6 +190,17 @@ class Node:
             raise Refused(Code.VMNOTRUN, f"{vm.text()} was ended because its memory was damaged: end it for good")
         return vm
 
+    def _next_generation(self) -> int:
+        """Return what the generations of a new VM's endpoints begin above.
+
+        Other nodes may know endpoints of an earlier VM with this number, from before this node was restarted, say: they
+        are to be nobody's. So in a cluster it is the time in seconds, or one more than the last.
+        """
+        if self.links.options is None:
+            return 0
+        self._generation = max(int(time.time()), self._generation + 1)
+        return self._generation
+
     def create_vm(self, vmid: int, name: str, size: VmLimits, nodes: int, span: Sequence[int] = ()) -> Vm:
         """Create a VM that has been judged.
 
@@ -196,7 +209,7 @@ class Node:
         """
         self.next_serial()
         bell = make_bell()
-        fd, region = make_region(vmid, self.number, name, self.owner, size, bell)
+        fd, region = make_region(vmid, self.number, name, self.owner, size, bell, self._next_generation())
         vm = Vm(vmid, self.serial, name, self.number, nodes, size, region, fd, bell)
         vm.span = sorted(span)
         try:

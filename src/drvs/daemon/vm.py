@@ -219,8 +219,15 @@ def make_bell() -> int:
         raise Refused(Code.NOMEM, f"no eventfd could be made for the VM: {error.strerror}") from None
 
 
-def make_region(vmid: int, node: int, name: str, owner_uid: int, size: VmLimits, bell: int = -1) -> tuple[int, Region]:
+def make_region(
+    vmid: int, node: int, name: str, owner_uid: int, size: VmLimits, bell: int = -1, generation: int = 0
+) -> tuple[int, Region]:
     """Make the shared memory of a VM: wholly allocated, sealed against truncation.
+
+    Args:
+        vmid, node, name, owner_uid, size: of the VM.
+        bell: its doorbell.
+        generation: what the generations of its endpoints begin above.
 
     Raises:
         Refused: RANGE for limits that no VM can have, NOMEM if the memory is not there.
@@ -231,7 +238,9 @@ def make_region(vmid: int, node: int, name: str, owner_uid: int, size: VmLimits,
         raise Refused(Code.NOMEM, f"no memory file could be made for the VM: {error.strerror}") from None
     try:
         _allocate(fd, size)
-        Region.format(fd, vmid=vmid, node=node, owner_uid=owner_uid, name=name, **size._asdict())
+        Region.format(
+            fd, vmid=vmid, node=node, owner_uid=owner_uid, name=name, generation=generation, **size._asdict()
+        )  # fmt: skip
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, F_SEALS)
         return fd, Region(fd, doorbell=bell)
     except BaseException:

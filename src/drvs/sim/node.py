@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 PROXIES_SLOTS = 1
 
 
+#: Between those that the VMs of two lives begin above.
+GENERATIONS = 1000
+
+
 class Node:
     """A node, through all its lives."""
 
@@ -50,8 +54,9 @@ class Node:
         self.note("up")
         for vmid, span in world.vms_of(self.number):
             self.spaces[vmid] = Space(
-                vmid, world.serial(), self.number, span, world.size_of(span), world.bell, self.wake_proxies
-            )
+                vmid, world.serial(), self.number, span, world.size_of(span), world.bell, self.wake_proxies,
+                GENERATIONS * (self.lives - 1),
+            )  # fmt: skip
         self.noded = Noded(self.number, world.options.nodes, self.spaces, self._link_changed)
         self.start_proxies()
         for vmid in self.spaces:

@@ -59,11 +59,14 @@ class Space:
         size: VmLimits,
         bell: int,
         ring: Callable[[], None],
+        generation: int = 0,
     ) -> None:
         name = f"vm{vmid}"
         fd = os.memfd_create(name, os.MFD_CLOEXEC)
         try:
-            Region.format(fd, vmid=vmid, node=number, owner_uid=os.geteuid(), name=name, **size._asdict())
+            Region.format(
+                fd, vmid=vmid, node=number, owner_uid=os.geteuid(), name=name, generation=generation, **size._asdict()
+            )  # fmt: skip
             self.region = Region(fd, doorbell=bell)
             self._mapped = mmap.mmap(fd, 0)
         finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from drvs.base.ids import NONE
 from drvs.procview import bitmap
-from drvs.procview.listings.words import pairs, plain, table
+from drvs.procview.listings.words import numbers, pairs, plain
 
 if TYPE_CHECKING:
     from drvs.api.info import ProcessInfo, VmInfo
@@ -40,7 +40,7 @@ def info(vm: VmInfo, cpus: int) -> str:
 
 def procs(rows: Iterable[ProcessInfo]) -> str:
     """Return a VM's `procs`: who is bound, on which node, why it does not run, and on whom it waits."""
-    return table(
+    return numbers(
         "VMID p_nr -endp- -lpid- node -flag- -getf- -sndt- -wmig- -prxy- name", (_process(row) for row in rows)
     )
 
@@ -54,7 +54,7 @@ def _process(row: ProcessInfo) -> str:
 
 def stats(rows: Iterable[ProcessInfo]) -> str:
     """Return a VM's `stats`: what each process has sent and copied, on this node and to others."""
-    return table(
+    return numbers(
         "VMID p_nr -endp- -lpid- node --lsnt-- --rsnt-- --lcpy-- --rcpy-- name", (_counters(row) for row in rows)
     )
 

@@ -18,6 +18,20 @@ def table(heading: str, rows: Iterable[str]) -> str:
     return "".join(line.rstrip() + "\n" for line in (heading, *rows))
 
 
+def numbers(heading: str, rows: Iterable[str]) -> str:
+    """Return the lines of a table whose columns, but for the last, are numbers.
+
+    They are as wide as the guide has them, and wider where one does not fit.
+    """
+    lines = [heading, *rows]
+    columns = len(heading.split())
+    cells = [line.split(maxsplit=columns - 1) for line in lines]
+    widths = [max(len(row[index]) for row in cells) for index in range(columns - 1)]
+    if any(width > len(word) for width, word in zip(widths, cells[0], strict=False)):
+        lines = [" ".join([*map(str.rjust, row, widths), *row[columns - 1 :]]) for row in cells]
+    return table(lines[0], lines[1:])
+
+
 def pairs(*values: tuple[str, object]) -> str:
     """Return lines of the kind name=value."""
     return "".join(f"{name}={value}\n" for name, value in values)
