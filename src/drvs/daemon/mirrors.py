@@ -8,9 +8,8 @@ remembered here, and believed only if the region agrees.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from drvs.base.flags import Rts
 from drvs.base.ids import NO_PID
-from drvs.core._core import BIND_REMOTE, RTS_CLOSING
+from drvs.core._core import BIND_REMOTE, RTS_CLOSING, RTS_REMOTE
 from drvs.daemon.vm import Vm
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def at(vm: Vm, slot: int) -> Mirror | None:
     if not vm.is_free(slot):
         return None
     seen = vm.snapshot(slot)
-    if not seen["rts_all"] & Rts.REMOTE or seen["rts_all"] & RTS_CLOSING:  # closing: known to have died, not free yet
+    if seen["rts_all"] & (RTS_REMOTE | RTS_CLOSING) != RTS_REMOTE:  # closing: known to have died, not free yet
         return None
     return Mirror(
         slot, seen["incarnation"], seen["endpoint"], seen["node"], seen["name"], seen["remote_incarnation"]

@@ -108,7 +108,8 @@ class SimProxies(Proxies):
     @property
     def deadline(self) -> float:
         """When the links or the VMs want to be looked at."""
-        return min(self._links.deadline, self._gather.until)
+        due, until = self._links.deadline, self._gather.until
+        return due if due < until else until
 
     def begin(self, peers: dict[int, str]) -> None:
         """Learn how things are on the node, and whom to be connected to: number and transport of each."""
@@ -120,7 +121,7 @@ class SimProxies(Proxies):
 
     def turn(self, now: float) -> bool:
         """Do what there is to do. False: the proxies sleep now, and the doorbells are armed."""
-        links, queues = self._links, self._queues
+        links, queues, core = self._links, self._queues, self._core
         for _ in range(ROUNDS):
             busy = False
             for words, head in queues:
@@ -133,13 +134,9 @@ class SimProxies(Proxies):
                 self._take(links.tick(now))
             if self._host.ready or self._noded.news:
                 self._look(now)
-            elif not busy and self._core.arm(self._pump.full, self._expected(now)):
+            elif not busy and core.arm(self._pump.full, self._gather.ask(core.taken, core.roused, now)):
                 return False
         return True
-
-    def _expected(self, now: float) -> int:
-        """For how many commands to sleep."""
-        return self._gather.ask(self._core.taken, self._core.roused, now)
 
     def tick(self, now: float) -> bool:
         """Do what is due at the links, while the proxies sleep. False: something has come of it, and a turn is due."""

@@ -115,6 +115,10 @@ class Pair:
         """Choose how many calls fill `seconds`."""
         self.calls = calls_for(self._client, seconds, self._most)
 
+    def warm_up(self) -> None:
+        """Make one call that does not count."""
+        self._client.do("batch", 1)
+
     def round(self, clock_cost: int, most_singles: int) -> None:
         """Measure one batch and some single calls."""
         self.series.means.append(self._client.do("batch", self.calls) / self.calls)

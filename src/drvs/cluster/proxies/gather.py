@@ -44,12 +44,15 @@ class Gather:
         came, self._taken = taken - self._taken, taken
         if self.until != NEVER:
             self._learn(came, taken, roused, now)
-        self._quits = min(self._quits, roused - taken)
-        expected = min(self._most, roused - taken - self._quits)
-        if expected < 2 or now < self._off_until:
+        expected = roused - taken - self._quits
+        if expected < 2:
+            if expected < 0:
+                self._quits += expected
+            return 1
+        if now < self._off_until or self._most < 2:
             return 1
         self.until = now + self.wait_s
-        return expected
+        return min(expected, self._most)
 
     def _learn(self, came: int, taken: int, roused: int, now: float) -> None:
         """The last wait is over."""
