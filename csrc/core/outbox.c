@@ -44,7 +44,7 @@ void k_outbox_push(struct k_txn *t, struct k_slot *s, uint32_t index, uint32_t p
     k_set(t, &s->px, px + 1);
     if (!p->armed) return;
     k_set(t, &p->armed, p->armed - 1);
-    t->ring = p->armed == 1;
+    if (p->armed == 1) t->ring = true; /* another pair's queue may have got something before, in this lock hold */
 }
 
 void k_outbox_put(struct k_txn *t, struct k_slot *s, uint32_t index, uint32_t px, const struct k_out *out) {

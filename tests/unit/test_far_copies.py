@@ -280,6 +280,16 @@ def overtake(lab: Lab) -> None:
     lab.nodes.deliver(2, 0)  # before word of the copy's end has left
 
 
+def assert_overtaken(lab: Lab) -> None:
+    """The newer copy comes first, and is whole when what is late has come."""
+    content = lab.fill((1, 0))
+    overtake(lab)
+    lab.nodes.carry()
+    assert lab.end(ME) == OK
+    assert lab[2, 0].memory.raw[:PIECE] == content[:PIECE]
+    assert lab.nodes.audit() == []
+
+
 @pytest.mark.parametrize("late", ["send", "call", "copy there", "copy from there", "copy to a third", "copy to there"])
 def test_a_late_call_that_was_given_up_does_not_end_a_newer_copy(lab: Lab, late: str) -> None:
     ways = {"copy there": ((2, 1), (2, 2)), "copy from there": ((2, 1), ME), "copy to a third": ((2, 1), (1, 1))}
@@ -291,12 +301,7 @@ def test_a_late_call_that_was_given_up_does_not_end_a_newer_copy(lab: Lab, late:
         assert lab.ask(ME, *ways.get(late, (ME, (2, 1))), PIECE) == BLOCKED
     lab.nodes.collect(0)
     assert me.node.cancel(me.endpoint) == OK
-    content = lab.fill((1, 0))
-    overtake(lab)
-    lab.nodes.carry()
-    assert lab.end(ME) == OK
-    assert lab[2, 0].memory.raw[:PIECE] == content[:PIECE]
-    assert lab.nodes.audit() == []
+    assert_overtaken(lab)
     assert other.node.rts(other.endpoint) == _core.RTS_RECEIVING, "what was given up is nobody's"
 
 
@@ -330,12 +335,7 @@ def test_late_words_of_a_dead_process_do_not_end_the_copy_of_its_successor(lab: 
     lab.nodes.collect(0)
     assert node.unbind(dead.endpoint) == OK
     dead.endpoint = node.bind(dead.slot)
-    content = lab.fill((1, 0))
-    overtake(lab)
-    lab.nodes.carry()
-    assert lab.end(ME) == OK
-    assert lab[2, 0].memory.raw[:PIECE] == content[:PIECE]
-    assert lab.nodes.audit() == []
+    assert_overtaken(lab)
 
 
 CUTS = [(0, 1), (0, 2), (1, 2)]

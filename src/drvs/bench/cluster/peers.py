@@ -21,7 +21,7 @@ from typing import Any
 from drvs.bench.mechanisms.base import PAYLOAD, Mechanism, read_exactly
 from drvs.bench.mechanisms.ours import Ours
 
-WARM_UP = 3
+UNCOUNTED = 3
 """Calls with pauses that are made before they count."""
 NOT_INSTALLED = "not installed (pip install 'drvs[bench]')"
 
@@ -54,12 +54,12 @@ class Peer(Mechanism):
         The first ones do not count: what came before them was a pause of its own, in which others had the caches.
         """
         call, now, times = self.call, time.perf_counter_ns, []
-        for _ in repeat(None, WARM_UP + calls):
+        for _ in repeat(None, UNCOUNTED + calls):
             time.sleep(pause_s)
             start = now()
             call()
             times.append(now() - start)
-        return times[WARM_UP:]
+        return times[UNCOUNTED:]
 
 
 class Drvs(Ours, Peer):

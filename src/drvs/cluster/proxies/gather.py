@@ -12,6 +12,7 @@ longer each time.
 """
 
 from drvs.base import limits
+from drvs.cluster.timers import NEVER
 
 
 class Gather:
@@ -64,6 +65,3 @@ class Gather:
             self._off_until = now + self._off_s
         elif came > 1:
             self._off_s = 0.0
-
-
-NEVER = float("inf")
