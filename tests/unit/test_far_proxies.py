@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drvs.core import CODES, Proxy, Region, _core, decode_command, encode_command, refuse_command
+from drvs.core import CODES, Endpoint, Proxy, Region, _core, decode_command, encode_command, refuse_command
 from support.nodes_in_one import BLOCKED, OK, USER, Nodes, route, split
 from support.regions import make_region
 
@@ -86,6 +86,31 @@ def test_the_doorbell_rings_for_the_last_of_several(nodes: Nodes) -> None:
     assert node.region.audit() == []
     with pytest.raises(OverflowError, match="commands"):
         node.proxy.arm(commands=0)
+    node.region.doorbell = -1
+    os.close(doorbell)
+
+
+def test_a_pair_that_waits_for_more_does_not_take_back_anothers_ring(nodes: Nodes) -> None:
+    """One step answers a client of node 0, by pair 0, and receives from node 2, which is told so by pair 1."""
+    node, other, doorbell = nodes[1], Proxy(1, 1), os.eventfd(0, os.EFD_NONBLOCK)
+    other.add(node.region)
+    assert node.region.set_route(2, route(1)) == OK
+    client, sender, server = client_of(nodes), nodes[2].bind(USER + 12), server_of(nodes)
+    assert nodes[2].bind_remote(server, 1) == OK
+    node.region.doorbell = doorbell
+    endpoint = Endpoint(node.region, USER + 1, node.state(server)["incarnation"], server, 0)
+    nodes[0].step(client, _core.SENDREC, server)
+    nodes.carry()
+    request = endpoint.receive()
+    nodes[2].step(sender, _core.SEND, server)
+    nodes.carry()
+    rung(doorbell)
+    assert node.proxy.arm()
+    assert other.arm(commands=5)
+    assert endpoint.reply_receive(request, request).source == sender
+    assert rung(doorbell)
+    assert (len(node.proxy.take()), len(other.take())) == (1, 1)
+    endpoint.close()
     node.region.doorbell = -1
     os.close(doorbell)
 
